@@ -1,0 +1,92 @@
+//! The arguments of a run.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    affinity::Affinity,
+    load::Effort,
+    server::{Kind, Launcher},
+};
+
+/// What to measure, and how long.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// A short run: 1,000 registered, a second a measurement.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Numbers of registered peers.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    registered: Vec<u32>,
+    /// Seconds a measurement.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Requests after which a measurement ends early.
+    #[arg(long, default_value_t = 500_000)]
+    requests_max: u64,
+    /// Connections, each with one request in flight.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) connections: u32,
+    /// Registrations of other dialects that a reader must not pay for.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) other_dialects: u32,
+    /// Servers to measure.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Kind::ALL)]
+    pub(crate) servers: Vec<Kind>,
+    /// Leaves out the part on flat costs.
+    #[arg(long)]
+    pub(crate) skip_flat: bool,
+    /// Lets servers and clients share all processors.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// The program `rv`; by default the one beside this program.
+    #[arg(long)]
+    rv: Option<PathBuf>,
+    /// Where stores are made; by default the folder of this program.
+    #[arg(long)]
+    store_parent: Option<PathBuf>,
+    /// Shows what servers write to stderr.
+    #[arg(long)]
+    verbose: bool,
+}
+
+impl RunArgs {
+    /// How hard each measurement is.
+    pub(crate) fn effort(&self) -> Effort {
+        let seconds = if self.quick {
+            self.seconds.min(1.0)
+        } else {
+            self.seconds
+        };
+        Effort {
+            connections: self.connections,
+            duration: Duration::from_secs_f64(seconds.clamp(0.1, 600.0)),
+            requests_max: self.requests_max,
+        }
+    }
+
+    /// Numbers of registered peers.
+    pub(crate) fn sizes(&self) -> Vec<u32> {
+        if self.quick {
+            vec![1_000]
+        } else {
+            self.registered.clone()
+        }
+    }
+
+    /// How servers are started.
+    pub(crate) fn launcher(&self, affinity: Affinity) -> Result<Launcher> {
+        let program = std::env::current_exe().context("find our own program")?;
+        let folder = program.parent().context("our own program has no folder")?;
+        Ok(Launcher {
+            rv: self.rv.clone().unwrap_or_else(|| folder.join("rv")),
+            store_parent: self
+                .store_parent
+                .clone()
+                .unwrap_or_else(|| folder.to_owned()),
+            affinity,
+            verbose: self.verbose,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Measures a rendezvous point beside the stock server of rust-libp2p, over real connections.
+
+mod affinity;
+mod args;
+mod client;
+mod flat;
+mod journal;
+mod load;
+mod process;
+mod report;
+mod run;
+mod server;
+mod versions;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: args::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compares the servers; the default.
+    Run(args::RunArgs),
+    /// Measures what a journal costs, store by store.
+    Journal(journal::Args),
+    /// Serves as the stock server, for `run`.
+    #[command(hide = true)]
+    ServeStock,
+    /// Serves as the echo, for `run`.
+    #[command(hide = true)]
+    ServeEcho,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match args.command.unwrap_or(Command::Run(args.run)) {
+        Command::Run(args) => run::run(&args),
+        Command::Journal(args) => journal::run(&args),
+        Command::ServeStock => server::stock::run(),
+        Command::ServeEcho => server::echo::run(),
+    }
+}

@@ -1,0 +1,15 @@
+//! What goes to stdout: results, and nothing else.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// Writes one line and flushes it, since who reads it may wait for it.
+///
+/// # Errors
+///
+/// If stdout is closed or full.
+pub(crate) fn line(line: impl Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}

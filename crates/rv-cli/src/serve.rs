@@ -1,0 +1,64 @@
+//! `rv serve`: a rendezvous point.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use rv_server::daemon::{Config, Daemon, LogFormat};
+use rv_server::libp2p_swarm::derive_prelude::Multiaddr;
+
+use crate::args::ServeArgs;
+use crate::failure::{Exit, Failure};
+use crate::{log, open_files, output, signals};
+
+/// Serves until a signal comes.
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let config = args.config()?;
+    log::install(&config.log)?;
+    open_files::allow(config.connections.total);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
+        .map_err(|error| Failure::new(Exit::Internal, error))?;
+    let served = runtime.block_on(serve(config));
+    // All that matters was waited for. What is left may hang on a disk that does not answer.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    // Before the store is opened, so that a signal meanwhile ends in an orderly stop too.
+    let stop = signals::stop()
+        .context("signals cannot be watched")
+        .map_err(|error| Failure::new(Exit::Internal, error))?;
+    let is_for_people = config.log.format == LogFormat::Text;
+    let daemon = Daemon::bind(config).await?.on_address(announce);
+    if is_for_people {
+        hint(daemon.addresses());
+    }
+    daemon.run(stop).await?;
+    Ok(())
+}
+
+fn announce(address: &Multiaddr) {
+    if let Err(error) = output::line(format_args!("listening on {address}")) {
+        tracing::warn!(%error, "stdout takes no address; the log names them");
+    }
+}
+
+/// Tells a person at a terminal what the point is good for now.
+fn hint(addresses: &[Multiaddr]) {
+    let is_loopback = |address: &&Multiaddr| address.to_string().starts_with("/ip4/127.");
+    let Some(address) = addresses
+        .iter()
+        .find(is_loopback)
+        .or_else(|| addresses.first())
+    else {
+        return;
+    };
+    // Without a stderr nobody misses it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "rv: any libp2p rendezvous client can register and discover at {address}; Ctrl-C stops"
+    );
+}

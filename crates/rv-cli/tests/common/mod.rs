@@ -1,0 +1,184 @@
+//! The command as a process, and clients to talk to it.
+
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+pub mod raw;
+pub mod stock;
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use libp2p::multiaddr::Protocol;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take that should take a moment: two busy cores are slow at times.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a future that must end in time.
+///
+/// # Panics
+///
+/// If it does not.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+    }
+}
+
+/// A running `rv`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Rv {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// How an `rv` ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; none after a signal that it did not handle.
+    pub code: Option<i32>,
+    /// The lines of stdout that were not taken before.
+    pub stdout: Vec<String>,
+    pub stderr: String,
+}
+
+impl Rv {
+    /// Starts `rv` with these arguments in this folder.
+    pub fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rv"))
+            .args(args)
+            .current_dir(folder)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("rv starts");
+        let (sender, stdout) = channel();
+        let pipe = child.stdout.take().expect("piped");
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                // The test may have seen enough.
+                let _ = sender.send(line);
+            }
+        });
+        let mut pipe = child.stderr.take().expect("piped");
+        let stderr = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // What was read until a failure is what there is.
+            let _ = pipe.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self { child, stdout, stderr: Some(stderr) }
+    }
+
+    /// `rv serve` on these listen addresses, with the store in `data` under the folder.
+    pub fn serve(folder: &Path, listen: &[&str], args: &[&str]) -> Self {
+        let listen = listen.iter().flat_map(|address| ["--listen", *address]);
+        let all: Vec<_> = ["serve", "--data-dir", "data"]
+            .into_iter()
+            .chain(listen)
+            .chain(args.iter().copied())
+            .collect();
+        Self::start(folder, &all)
+    }
+
+    /// The next address that it says it listens on.
+    pub fn address(&mut self) -> Address {
+        match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => Address::parse(&line),
+            Err(error) => {
+                let ended = self.end_now();
+                panic!("no address ({error}): {ended:?}");
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// SIGTERM, and what came of it.
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// SIGKILL, and gone.
+    pub fn kill(mut self) -> Ended {
+        self.end_now()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in time.
+    pub fn wait(mut self) -> Ended {
+        let mut lines = Vec::new();
+        loop {
+            match self.stdout.recv_timeout(PATIENCE) {
+                Ok(line) => lines.push(line),
+                // Its stdout ends when it does.
+                Err(RecvTimeoutError::Disconnected) => return self.ended(lines),
+                Err(RecvTimeoutError::Timeout) => {
+                    let ended = self.end_now();
+                    panic!("it did not end: {ended:?}");
+                }
+            }
+        }
+    }
+
+    fn end_now(&mut self) -> Ended {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let lines = self.stdout.iter().collect();
+        self.ended(lines)
+    }
+
+    fn ended(&mut self, stdout: Vec<String>) -> Ended {
+        let status = self.child.wait().expect("it is ours");
+        let stderr = self.stderr.take().map(|stderr| stderr.join().expect("reads"));
+        Ended { code: status.code(), stdout, stderr: stderr.unwrap_or_default() }
+    }
+}
+
+impl Drop for Rv {
+    fn drop(&mut self) {
+        // Either fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a point is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub peer: PeerId,
+    /// Without the peer id.
+    pub address: Multiaddr,
+}
+
+impl Address {
+    /// Reads a line of stdout.
+    ///
+    /// # Panics
+    ///
+    /// If it is anything else than `listening on <multiaddr>/p2p/<peer id>`.
+    pub fn parse(line: &str) -> Self {
+        let parse = || {
+            let mut address: Multiaddr = line.strip_prefix("listening on ")?.parse().ok()?;
+            let Some(Protocol::P2p(peer)) = address.pop() else { return None };
+            Some(Self { peer, address })
+        };
+        parse().unwrap_or_else(|| panic!("not an address: {line:?}"))
+    }
+}

@@ -1,0 +1,155 @@
+//! Every bound of a point, with its default and the reason for it.
+
+use rv_proto::{Dialect, RESPONSE_BYTES_MAX, Ttl};
+use thiserror::Error;
+
+/// What a point allows in one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The shortest ttl granted. Default 2 min: what go and py clients may ask for; the
+    /// specification recommends 2 h. Lower means fresher listings and more refreshes.
+    pub ttl_min: Ttl,
+    /// The longest ttl granted. Default 72 h, as the specification says.
+    pub ttl_max: Ttl,
+    /// The ttl of a REGISTER that names none. Default 2 h, as the specification says.
+    pub ttl_default: Ttl,
+    /// The most entries in one DISCOVER answer. Default 1,000, which is also what stock clients
+    /// ask for at the most.
+    pub page_entries_max: usize,
+    /// The most bytes in one DISCOVER answer, frame included. Default 1,000,000: stock rust
+    /// clients drop answers above 1 MiB.
+    pub page_bytes_max: usize,
+    /// Whether DISCOVER without a namespace is answered. Default true. An operator of a point with
+    /// private namespaces switches it off.
+    pub discover_all: bool,
+    /// The dialect of readers about whom nothing is known. Default legacy: rust clients are the
+    /// largest installed base, and nim and go skip entries that they cannot parse.
+    pub dialect_default: Dialect,
+}
+
+impl Rules {
+    /// Below this a page could not hold one entry of the largest record and namespace.
+    pub const PAGE_BYTES_MIN: usize = 8_192;
+
+    /// Checks that the bounds make sense together.
+    ///
+    /// # Errors
+    ///
+    /// Says which of them does not, and what would.
+    pub fn validate(&self) -> Result<(), RulesError> {
+        if self.ttl_min > self.ttl_max {
+            return Err(RulesError::TtlOrder {
+                min: self.ttl_min,
+                max: self.ttl_max,
+            });
+        }
+        if self.ttl_default < self.ttl_min || self.ttl_default > self.ttl_max {
+            return Err(RulesError::TtlDefault {
+                default: self.ttl_default,
+                min: self.ttl_min,
+                max: self.ttl_max,
+            });
+        }
+        if self.page_entries_max == 0 {
+            return Err(RulesError::PageEntries);
+        }
+        if !(Self::PAGE_BYTES_MIN..=RESPONSE_BYTES_MAX).contains(&self.page_bytes_max) {
+            return Err(RulesError::PageBytes {
+                bytes: self.page_bytes_max,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ttl_min: Ttl::from_secs(120).expect("120 s is a valid ttl"),
+            ttl_max: Ttl::MAX,
+            ttl_default: Ttl::DEFAULT,
+            page_entries_max: 1_000,
+            page_bytes_max: RESPONSE_BYTES_MAX,
+            discover_all: true,
+            dialect_default: Dialect::Legacy,
+        }
+    }
+}
+
+/// Rules that contradict each other.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RulesError {
+    /// A page that may hold nothing.
+    #[error("a page must hold at least 1 entry")]
+    PageEntries,
+    /// A page that is too small for one entry, or too large for stock clients.
+    #[error(
+        "a page of {bytes} bytes at the most is out of range: choose {min} to {max}",
+        min = Rules::PAGE_BYTES_MIN,
+        max = RESPONSE_BYTES_MAX
+    )]
+    PageBytes {
+        /// The value that was asked for.
+        bytes: usize,
+    },
+    /// The default ttl would be refused.
+    #[error("the default ttl of {default} lies outside {min} to {max}")]
+    TtlDefault {
+        /// The default ttl.
+        default: Ttl,
+        /// The shortest ttl.
+        min: Ttl,
+        /// The longest ttl.
+        max: Ttl,
+    },
+    /// No ttl could be granted at all.
+    #[error("the shortest ttl {min} is above the longest {max}")]
+    TtlOrder {
+        /// The shortest ttl.
+        min: Ttl,
+        /// The longest ttl.
+        max: Ttl,
+    },
+}
+
+/// What a point holds at the most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Registrations of one peer. Default 1,000, as the specification recommends. Refreshes do
+    /// not count.
+    pub registrations_per_peer: usize,
+    /// Registrations in all. Default 1,000,000: about 1.5 GB of memory.
+    pub registrations_total: usize,
+    /// Bytes of records in all. Default 1 GiB. A registration is at most 8 KiB, so this is what
+    /// bounds memory when records are large.
+    pub record_bytes_total: u64,
+    /// Registrations from one IPv4 address or one IPv6 /48. Default 10,000: peer ids cost nothing,
+    /// addresses do. Loopback is exempt.
+    pub registrations_per_origin: usize,
+    /// REGISTERs that one peer may send at once, refreshes included. Default 2,000: twice what
+    /// one peer may hold, so that a restarting peer never meets it.
+    pub register_burst: u32,
+    /// REGISTERs a second that one peer may send for ever. Default 20. From 1 to 1,000,000.
+    pub register_per_sec: u32,
+    /// Peers whose rate is remembered. Default 100,000: about 20 MB. Above it the peer that is
+    /// nearest to a full bucket is forgotten.
+    pub register_buckets_max: usize,
+    /// Writes that wait for the journal. Default 4,096. Above it REGISTER is refused as busy.
+    pub pending_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registrations_per_peer: 1_000,
+            registrations_total: 1_000_000,
+            record_bytes_total: 1 << 30,
+            registrations_per_origin: 10_000,
+            register_burst: 2_000,
+            register_per_sec: 20,
+            register_buckets_max: 100_000,
+            pending_max: 4_096,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! One page of a listing.
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+use rv_proto::{Cookie, Dialect, Scope, Time, encode_discover_page_frame};
+
+use super::{Reading, Registry, reading};
+use crate::Refusal;
+
+/// What a DISCOVER asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Who asks: its registrations tell which dialect it reads.
+    pub reader: PeerId,
+    /// What is listed.
+    pub scope: Scope,
+    /// The cookie of the page before, as the reader sent it. Empty is the same as none.
+    pub cookie: Option<Bytes>,
+    /// The most entries, at least 1.
+    pub entries_max: usize,
+    /// The most bytes of the answer's frame.
+    pub page_bytes_max: usize,
+    /// The dialect if nothing else tells it.
+    pub dialect_default: Dialect,
+}
+
+/// The answer to a DISCOVER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    entries: Vec<u8>,
+    count: usize,
+    cookie: Cookie,
+    reading: Reading,
+}
+
+/// What a frame holds beside its entries and cookie: two length prefixes, types, status.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+impl Registry {
+    /// The next page for `query` at `now`.
+    ///
+    /// Every sequence number behind the cookie and up to the new one was looked at in this call,
+    /// on one state: what is not in the page is expired, is gone, has a newer sequence number, or
+    /// has no form in the reader's dialect. A page is full by count or by bytes; the next starts
+    /// right behind its last entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Cookie`] and [`Refusal::CookieScope`].
+    pub fn discover(&self, now: Time, query: &Query) -> Result<Page, Refusal> {
+        let reading = reading::read(self, query)?;
+        let mut page = Page {
+            entries: Vec::new(),
+            count: 0,
+            cookie: Cookie {
+                dialect: reading.decided(),
+                epoch: self.epoch,
+                seq: self.applied.max(reading.after),
+                scope: query.scope.clone(),
+            },
+            reading,
+        };
+        let around = FRAME_OVERHEAD_BYTES + page.cookie.encoded_len();
+        let entries_bytes_max = query.page_bytes_max.saturating_sub(around);
+        let mut last = reading.after;
+        for registration in self
+            .pages
+            .rows(&query.scope, reading.dialect, reading.after)
+        {
+            if registration.is_expired(now) {
+                continue;
+            }
+            let Some(entry) = registration.encoded(reading.dialect) else {
+                continue;
+            };
+            let ttl_secs = registration.ttl_left_secs(now);
+            let entry_bytes = entry.len_with_ttl(ttl_secs);
+            let full = page.count >= query.entries_max
+                || page.entries.len() + entry_bytes > entries_bytes_max;
+            if full && page.count > 0 {
+                page.cookie.seq = last;
+                break;
+            }
+            entry.append_to(ttl_secs, &mut page.entries);
+            page.count += 1;
+            last = registration.seq();
+        }
+        Ok(page)
+    }
+}
+
+impl Page {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nothing is new.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Where the next page starts.
+    pub fn cookie(&self) -> &Cookie {
+        &self.cookie
+    }
+
+    /// How the question was read.
+    pub fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// The whole answer, ready for the stream, length prefix included.
+    pub fn to_frame(&self) -> Vec<u8> {
+        encode_discover_page_frame(&self.entries, &self.cookie.encode())
+    }
+}

@@ -1,0 +1,69 @@
+//! What must hold between the indexes, whatever was applied.
+
+use std::collections::BTreeMap;
+
+use super::{Owner, Registry};
+
+impl Registry {
+    /// Recounts every index from the registrations. For tests and simulations: O(n).
+    ///
+    /// # Panics
+    ///
+    /// When an index and the registrations differ.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        let mut owners = BTreeMap::<_, Owner>::new();
+        let mut origins = BTreeMap::new();
+        let mut namespaces = BTreeMap::new();
+        let (mut bytes, mut rows) = (0, 0);
+        for ((peer, namespace), held) in &self.by_key {
+            assert_eq!(
+                (peer, namespace),
+                (&held.peer(), held.namespace()),
+                "held under its name"
+            );
+            assert!(
+                held.seq() <= self.applied,
+                "no registration is ahead of the log"
+            );
+            assert!(
+                self.by_expiry
+                    .contains_key(&(held.expires_at(), held.seq())),
+                "every registration has one deadline"
+            );
+            let owner = owners.entry(*peer).or_default();
+            owner.registrations += 1;
+            for dialect in held.registered_dialects().iter() {
+                owner.by_dialect[dialect.index()] += 1;
+            }
+            if let Some(origin) = held.origin() {
+                *origins.entry(origin).or_default() += 1;
+            }
+            *namespaces.entry(namespace).or_default() += 1;
+            bytes += held.record_bytes() as u64;
+            rows += 2 * held.servable_dialects().iter().count();
+        }
+        assert!(
+            self.applied <= self.head,
+            "nothing is applied beyond the log's head"
+        );
+        assert_eq!(
+            self.by_expiry.len(),
+            self.by_key.len(),
+            "no deadline without a registration"
+        );
+        assert_eq!(self.owners, owners, "owners");
+        assert_eq!(self.origins, origins, "origins");
+        assert_eq!(
+            self.namespaces().collect::<BTreeMap<_, usize>>(),
+            namespaces,
+            "namespaces"
+        );
+        assert_eq!(self.record_bytes, bytes, "bytes of records");
+        assert_eq!(
+            self.pages.row_count(),
+            rows,
+            "one row per scope and servable dialect"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! A point as simple as can be: the model behind the interface of a point, whole or with a fault.
+
+use libp2p_identity::PeerId;
+use rv_core::{Operation, Query, Refusal, Verdict};
+use rv_proto::{
+    Cookie, CookieError, Dialect, DiscoverResponse, Entry, Epoch, Fact, Response, Scope, Seq,
+    Status, Time, encode_frame,
+};
+
+use crate::harness::Setup;
+use crate::model::{Fault, Held, Model, Write};
+use crate::point::{Answer, Point, WriteNumber};
+
+/// The point.
+#[derive(Debug)]
+pub(crate) struct Flat {
+    model: Model,
+    epoch: Epoch,
+    submitted: WriteNumber,
+}
+
+impl Flat {
+    pub(crate) fn new(setup: &Setup, fault: Option<Fault>) -> Self {
+        Self {
+            model: Model::new(setup.limits.clone(), fault),
+            epoch: Epoch::from_bits(5),
+            submitted: 0,
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.model.has(fault)
+    }
+
+    /// The dialect, whether it is decided, and where the listing goes on.
+    fn read(&self, query: &Query) -> Result<(Dialect, Option<Dialect>, u64), Refusal> {
+        let registered = self.model.dialect_of(query.reader);
+        let anew = (registered.unwrap_or(query.dialect_default), registered, 0);
+        let Some(bytes) = query.cookie.as_ref().filter(|bytes| !bytes.is_empty()) else {
+            return Ok(anew);
+        };
+        let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
+        if cookie.epoch != self.epoch || cookie.seq > self.model.applied {
+            return Ok(anew);
+        }
+        if cookie.namespace != query.scope.namespace_bytes() {
+            return Err(Refusal::CookieScope);
+        }
+        let decided = registered.or(cookie.dialect);
+        let after = if decided == cookie.dialect {
+            cookie.seq.get()
+        } else {
+            0
+        };
+        Ok((decided.unwrap_or(query.dialect_default), decided, after))
+    }
+
+    fn form(&self, held: &Held, dialect: Dialect) -> Option<Vec<u8>> {
+        let sample = held.sample();
+        let own = sample.form(dialect);
+        let other = || {
+            Dialect::ALL
+                .into_iter()
+                .find_map(|dialect| sample.form(dialect))
+        };
+        let mixed = if self.has(Fault::DialectsMixed) {
+            other()
+        } else {
+            None
+        };
+        own.or(mixed).map(Into::into)
+    }
+
+    /// What is listed in that scope and dialect, with what the reader is shown.
+    fn listing(&self, now: Time, scope: &Scope, dialect: Dialect) -> Vec<(Seq, Entry)> {
+        let mut held: Vec<_> = self
+            .model
+            .held
+            .iter()
+            .filter(|held| held.is_in(scope))
+            .collect();
+        held.sort_by_key(|held| held.seq);
+        let shown = held
+            .into_iter()
+            .filter(|it| it.is_live(now) || self.has(Fault::ExpiredShown));
+        shown
+            .filter_map(|held| {
+                let left_secs = if self.has(Fault::TtlGrows) {
+                    held.registered
+                        .expires_at
+                        .saturating_since(now)
+                        .as_millis()
+                        .div_ceil(1_000)
+                } else {
+                    u128::from(held.ttl_left_secs(now))
+                };
+                let entry = Entry {
+                    namespace: Some(held.registered.namespace.as_str().to_owned().into()),
+                    record: Some(self.form(held, dialect)?.into()),
+                    ttl_secs: Some(u64::try_from(left_secs).expect("small").max(1)),
+                    verified: None,
+                };
+                Some((held.seq, entry))
+            })
+            .collect()
+    }
+
+    fn frame(&self, decided: Option<Dialect>, at: u64, scope: &Scope, page: Vec<Entry>) -> Vec<u8> {
+        let seq = Seq::new(at).expect("a short log");
+        let cookie = Cookie {
+            dialect: decided,
+            epoch: self.epoch,
+            seq,
+            scope: scope.clone(),
+        };
+        let response = DiscoverResponse {
+            entries: page,
+            cookie: Some(cookie.encode().into()),
+            status: Status::OK,
+            status_text: String::new(),
+        };
+        encode_frame(&Response::Discover(response).encode())
+    }
+}
+
+impl Point for Flat {
+    fn submit(&mut self, now: Time, peer: PeerId, operation: Operation) -> Answer {
+        if let Some(reason) = self.model.reasons(now, peer, &operation).into_iter().next() {
+            return Answer::Done(Verdict::Refused(reason));
+        }
+        let (facts, verdict) = match operation {
+            Operation::Register {
+                namespace,
+                records,
+                ttl,
+                origin,
+            } => {
+                let expires_at = now.saturating_add(ttl.as_duration());
+                let granted = ttl;
+                let registered = rv_proto::Registered {
+                    namespace,
+                    peer,
+                    records,
+                    granted,
+                    expires_at,
+                    origin,
+                };
+                (
+                    vec![Fact::Registered(registered)],
+                    Verdict::Registered { ttl },
+                )
+            }
+            Operation::Unregister { scope } => {
+                let facts = self.model.removals(peer, &scope);
+                let count = facts.len();
+                (facts, Verdict::Unregistered { count })
+            }
+        };
+        if facts.is_empty() {
+            return Answer::Done(verdict);
+        }
+        let number = self.submitted;
+        self.submitted += 1;
+        self.model.in_flight.push_back(Write {
+            number,
+            facts: facts.into(),
+            verdict,
+        });
+        Answer::Pending(number)
+    }
+
+    fn next_batch(&mut self) -> Option<Vec<Fact>> {
+        let (writes, facts) = self.model.next_batch()?;
+        self.model.appending = Some(writes);
+        Some(facts)
+    }
+
+    fn commit(&mut self, seqs: &[Seq]) -> Vec<(WriteNumber, Verdict)> {
+        self.model.commit(seqs)
+    }
+
+    fn fail(&mut self) -> Vec<WriteNumber> {
+        self.model.fail()
+    }
+
+    fn stall(&mut self) -> (Vec<WriteNumber>, Vec<WriteNumber>) {
+        self.model.stall()
+    }
+
+    fn erase(&mut self, now: Time, max: usize) -> Vec<Seq> {
+        let due = self
+            .model
+            .held
+            .iter()
+            .filter(|it| !it.is_live(now) && !self.model.is_in_flight(it));
+        let erased: Vec<_> = due.map(|held| held.seq).take(max).collect();
+        self.model.held.retain(|held| !erased.contains(&held.seq));
+        erased
+    }
+
+    fn deliver(&mut self, seq: Seq, fact: Fact) {
+        self.model.apply(seq, fact);
+    }
+
+    fn restart(&mut self, kept: Vec<(Seq, Fact)>, head: Seq) {
+        self.model.restart(kept, head);
+    }
+
+    fn discover(&self, now: Time, query: &Query) -> Result<Vec<u8>, Refusal> {
+        let (dialect, decided, after) = self.read(query)?;
+        let listing = self.listing(now, &query.scope, dialect);
+        let counts = self.has(Fault::OffsetCookie);
+        let start = if counts {
+            usize::try_from(after).expect("small").min(listing.len())
+        } else {
+            listing
+                .iter()
+                .take_while(|(seq, _)| seq.get() <= after)
+                .count()
+        };
+        let mut page: Vec<Entry> = Vec::new();
+        let end = |page: &[Entry], complete: bool| match (counts, complete) {
+            (true, _) => (start + page.len()) as u64,
+            (false, true) => self.model.applied.get(),
+            (false, false) if self.has(Fault::PageSkipsRest) => self.model.applied.get(),
+            (false, false) => listing[start + page.len() - 1].0.get(),
+        };
+        for (_, entry) in &listing[start..] {
+            let longer = [page.clone(), vec![entry.clone()]].concat();
+            let at = end(&page, true);
+            let bytes = self.frame(decided, at, &query.scope, longer.clone()).len();
+            let full = longer.len() > query.entries_max || bytes > query.page_bytes_max;
+            if full && !page.is_empty() {
+                let at = end(&page, false);
+                return Ok(self.frame(decided, at, &query.scope, page));
+            }
+            page = longer;
+        }
+        let at = end(&page, true);
+        Ok(self.frame(decided, at, &query.scope, page))
+    }
+}

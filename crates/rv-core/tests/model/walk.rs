@@ -1,0 +1,274 @@
+//! Readers that page through listings, and what they must have seen.
+
+use std::collections::BTreeSet;
+
+use bytes::{Bytes, BytesMut};
+use libp2p_identity::PeerId;
+use rv_core::{Query, Refusal};
+use rv_proto::{
+    Cookie, Dialect, DiscoverResponse, Entry, Epoch, RESPONSE_BYTES_MAX, Response, Scope, Seq,
+    Status, Time, decode_frame,
+};
+
+use crate::harness::{Violation, ensure};
+use crate::model::{Held, Model};
+use crate::ops::OddCookie;
+use crate::point::Point;
+use crate::pool;
+
+/// Readers in one case.
+pub(crate) const SLOTS: usize = 14;
+
+/// A reader with its cookie.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    reader: PeerId,
+    scope: Scope,
+    dialect_default: Dialect,
+    cookie: Option<Bytes>,
+    /// What decided the dialect of the last page, if anything did.
+    decided: Option<Dialect>,
+    /// The sequence numbers that this walk was shown.
+    seen: BTreeSet<Seq>,
+    /// Those that were expired when a page passed them, or are erased. They may live again if the
+    /// clock goes back.
+    passed: BTreeSet<Seq>,
+}
+
+impl Walk {
+    /// The reader of that number: outsiders by default in each dialect, and peers that register.
+    pub(crate) fn new(slot: usize) -> Self {
+        let scope = |all: bool| {
+            if all {
+                Scope::All
+            } else {
+                Scope::Namespace(pool::namespace(0))
+            }
+        };
+        let outsiders = 2 * Dialect::ALL.len();
+        let reader = if slot < outsiders {
+            pool::outsider()
+        } else {
+            pool::peer((slot - outsiders) % pool::PEERS)
+        };
+        Self {
+            reader,
+            scope: scope(slot / Dialect::ALL.len() % 2 == 0),
+            dialect_default: Dialect::ALL[slot % Dialect::ALL.len()],
+            cookie: None,
+            decided: None,
+            seen: BTreeSet::new(),
+            passed: BTreeSet::new(),
+        }
+    }
+
+    /// Starts again without a cookie.
+    pub(crate) fn forget(&mut self) {
+        self.cookie = None;
+        self.decided = None;
+        self.seen.clear();
+        self.passed.clear();
+    }
+
+    /// Notes that a registration was due, and is erased.
+    pub(crate) fn pass(&mut self, seq: Seq) {
+        self.passed.insert(seq);
+    }
+
+    fn query(&self, entries_max: usize, page_bytes_max: usize) -> Query {
+        Query {
+            reader: self.reader,
+            scope: self.scope.clone(),
+            cookie: self.cookie.clone(),
+            entries_max,
+            page_bytes_max,
+            dialect_default: self.dialect_default,
+        }
+    }
+
+    /// Takes one page and checks it. Says whether it was empty.
+    pub(crate) fn page<P: Point>(
+        &mut self,
+        (now, point, model): (Time, &P, &Model),
+        (entries_max, page_bytes_max): (usize, usize),
+    ) -> Result<bool, Violation> {
+        let decided = model.dialect_of(self.reader).or(self.decided);
+        if decided != self.decided {
+            // The listing starts anew, as with the cookie of a foreign epoch.
+            self.seen.clear();
+            self.passed.clear();
+            self.decided = decided;
+        }
+        let dialect = decided.unwrap_or(self.dialect_default);
+        let query = self.query(entries_max, page_bytes_max);
+        let frame = match point.discover(now, &query) {
+            Ok(frame) => frame,
+            Err(refusal) => return Err(Violation(format!("own cookie refused: {refusal}"))),
+        };
+        let response = decode_ok(&frame)?;
+        let entries = &response.entries;
+        ensure!(
+            entries.len() <= entries_max,
+            "{} entries of {entries_max}",
+            entries.len()
+        );
+        let fits = frame.len() <= page_bytes_max || entries.len() == 1;
+        ensure!(fits, "frame of {} bytes, cap {page_bytes_max}", frame.len());
+        for entry in entries {
+            let held = self.check_entry(entry, dialect, now, model)?;
+            ensure!(
+                self.seen.insert(held.seq),
+                "{} shown twice in a walk",
+                held.seq
+            );
+        }
+        let listed = model
+            .held
+            .iter()
+            .filter(|it| it.is_in(&self.scope) && shows(it, dialect));
+        let (live, expired): (Vec<_>, Vec<_>) = listed.partition(|held| held.is_live(now));
+        self.passed.extend(expired.iter().map(|held| held.seq));
+        let missed = live
+            .iter()
+            .find(|it| !self.seen.contains(&it.seq) && !self.passed.contains(&it.seq));
+        if let Some(missed) = missed {
+            // More is to come, so this page must have been full.
+            ensure!(
+                !entries.is_empty(),
+                "page is empty, but {} was not shown",
+                missed.seq
+            );
+            let room = missed.sample().form(dialect).map_or(0, <[u8]>::len) + SLACK_BYTES;
+            let full = entries.len() == entries_max || frame.len() + room > page_bytes_max;
+            ensure!(
+                full,
+                "page has room for {}, which was not shown",
+                missed.seq
+            );
+        }
+        self.cookie = response.cookie;
+        Ok(entries.is_empty())
+    }
+
+    /// The entry is what the model holds, as readers of `dialect` must see it now.
+    fn check_entry<'a>(
+        &self,
+        entry: &Entry,
+        dialect: Dialect,
+        now: Time,
+        model: &'a Model,
+    ) -> Result<&'a Held, Violation> {
+        let Entry {
+            namespace,
+            record,
+            ttl_secs,
+            verified,
+        } = entry;
+        let named = |held: &&Held| {
+            namespace.as_deref() == Some(held.registered.namespace.as_str().as_bytes())
+        };
+        let shown = |held: &&Held| record.as_deref() == held.sample().form(dialect);
+        let left = |held: &&Held| *ttl_secs == Some(held.ttl_left_secs(now));
+        let held = model.held.iter().filter(named).filter(shown).find(left);
+        let Some(held) = held.filter(|held| held.is_live(now) && held.is_in(&self.scope)) else {
+            return Err(Violation(format!(
+                "nothing held is shown {dialect:?} as {entry:?}"
+            )));
+        };
+        let granted_secs = u64::from(held.registered.granted.as_secs());
+        let in_bounds = ttl_secs.is_some_and(|secs| (1..=granted_secs).contains(&secs));
+        ensure!(in_bounds, "ttl {ttl_secs:?} of granted {granted_secs}");
+        ensure!(
+            verified.is_none(),
+            "an extension is shown to a stock reader"
+        );
+        Ok(held)
+    }
+
+    /// Sends a cookie that does not fit.
+    pub(crate) fn odd<P: Point>(
+        &self,
+        (now, point, model): (Time, &P, &Model),
+        odd: OddCookie,
+    ) -> Result<(), Violation> {
+        let Some(own) = self.cookie.clone() else {
+            return Ok(());
+        };
+        let raw = Cookie::decode(&own).map_err(|error| Violation(error.to_string()))?;
+        let changed = |epoch: Epoch, seq: Seq| {
+            let scope = self.scope.clone();
+            Bytes::from(
+                Cookie {
+                    dialect: raw.dialect,
+                    epoch,
+                    seq,
+                    scope,
+                }
+                .encode(),
+            )
+        };
+        let mut query = self.query(1_000, RESPONSE_BYTES_MAX);
+        match odd {
+            OddCookie::Short(bytes) => query.cookie = Some(own.slice(..bytes)),
+            OddCookie::OtherScope => query.scope = Scope::Namespace(pool::namespace(1)),
+            OddCookie::BeyondHead => query.cookie = Some(changed(raw.epoch, Seq::MAX)),
+            OddCookie::ForeignEpoch => {
+                query.cookie = Some(changed(Epoch::from_bits(raw.epoch.get() ^ 1), raw.seq));
+            }
+        }
+        let answer = point.discover(now, &query);
+        match odd {
+            OddCookie::Short(_) => {
+                ensure!(
+                    matches!(answer, Err(Refusal::Cookie(_))),
+                    "short cookie: {answer:?}"
+                );
+            }
+            OddCookie::OtherScope => {
+                ensure!(
+                    answer == Err(Refusal::CookieScope),
+                    "cookie of a scope: {answer:?}"
+                );
+            }
+            OddCookie::BeyondHead | OddCookie::ForeignEpoch => {
+                let frame = answer.map_err(|error| Violation(format!("{odd:?}: {error}")))?;
+                let decided = model.dialect_of(self.reader);
+                let shown = decode_ok(&frame)?.entries.len();
+                let dialect = decided.unwrap_or(self.dialect_default);
+                let live = model
+                    .held
+                    .iter()
+                    .filter(|it| it.is_live(now) && it.is_in(&self.scope));
+                let count = live.filter(|it| shows(it, dialect)).count();
+                ensure!(shown == count, "{odd:?}: {shown} entries of {count}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// More than an entry and a frame need beside the record.
+const SLACK_BYTES: usize = 100;
+
+fn shows(held: &Held, dialect: Dialect) -> bool {
+    held.sample().form(dialect).is_some()
+}
+
+fn decode_ok(frame: &[u8]) -> Result<DiscoverResponse, Violation> {
+    let mut buffer = BytesMut::from(frame);
+    let payload = decode_frame(&mut buffer, RESPONSE_BYTES_MAX);
+    let Ok(Some(payload)) = payload else {
+        return Err(Violation(format!("not one frame: {payload:?}")));
+    };
+    ensure!(buffer.is_empty(), "{} bytes behind the frame", buffer.len());
+    match Response::decode(payload) {
+        Ok(Response::Discover(response)) => {
+            ensure!(response.status == Status::OK, "status {}", response.status);
+            ensure!(response.cookie.is_some(), "no cookie");
+            Ok(response)
+        }
+        other => Err(Violation(format!(
+            "not the answer to a DISCOVER: {other:?}"
+        ))),
+    }
+}

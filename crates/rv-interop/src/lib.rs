@@ -1,0 +1,21 @@
+//! The harness of the tests over the wire: a point, and peers that are not ours.
+//!
+//! Nothing here encodes or decodes with the code under test. [`wire`] has its own few lines of
+//! protobuf, records are sealed by libp2p's own code, and [`Stock`] is the published client. Every
+//! wait ends by itself, see [`within`].
+
+mod opener;
+mod point;
+mod raw;
+mod records;
+mod stock;
+mod swarm;
+mod wait;
+pub mod wire;
+
+pub use point::{ManualClock, Point};
+pub use raw::{End, RawClient, RawStream};
+pub use records::{Identity, envelope, plain_record};
+pub use stock::{Discovered, Stock};
+pub use swarm::{Via, connect, new_swarm};
+pub use wait::{Task, WAIT, eventually, within};

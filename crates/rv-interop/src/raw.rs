@@ -1,0 +1,262 @@
+//! A peer that writes whatever it likes.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::channel::{mpsc, oneshot};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, SinkExt as _, StreamExt as _};
+use libp2p::PeerId;
+use libp2p::swarm::{Stream, StreamProtocol};
+
+use crate::opener::{Opener, Opening};
+use crate::wire::{self, Register, RegisterReply, Reply};
+use crate::{Identity, Point, Task, Via, connect, eventually, new_swarm, within};
+
+const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
+
+/// A connection to a point on which streams are opened by hand.
+#[derive(Debug)]
+pub struct RawClient {
+    identity: Identity,
+    openings: mpsc::Sender<Opening>,
+    task: Arc<Task>,
+}
+
+impl RawClient {
+    /// Connects over TCP as somebody new.
+    pub async fn connect(point: &Point) -> Self {
+        Self::connect_as(point, Identity::new(), Via::Tcp).await
+    }
+
+    /// Connects as `identity`.
+    pub async fn connect_as(point: &Point, identity: Identity, via: Via) -> Self {
+        let (openings, wanted) = mpsc::channel(16);
+        let mut swarm = new_swarm(identity.key(), Opener::new(point.peer(), wanted));
+        connect(&mut swarm, point, via).await;
+        let task = Task::spawn(async move {
+            loop {
+                swarm.select_next_some().await;
+            }
+        });
+        Self {
+            identity,
+            openings,
+            task: Arc::new(task),
+        }
+    }
+
+    /// Who this is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The id of who this is.
+    pub fn peer(&self) -> PeerId {
+        self.identity.peer()
+    }
+
+    /// A new stream.
+    ///
+    /// # Panics
+    ///
+    /// If the point takes none.
+    pub async fn open(&self) -> RawStream {
+        self.open_as(PROTOCOL)
+            .await
+            .expect("the point speaks the protocol")
+    }
+
+    /// A new stream with the protocol's name chosen.
+    ///
+    /// # Errors
+    ///
+    /// If the point refuses the protocol, or is gone.
+    ///
+    /// # Panics
+    ///
+    /// If nothing happens at all.
+    pub async fn open_as(&self, protocol: StreamProtocol) -> Result<RawStream, String> {
+        let (reply, stream) = oneshot::channel();
+        let opening = Opening { protocol, reply };
+        self.openings
+            .clone()
+            .send(opening)
+            .await
+            .map_err(|error| error.to_string())?;
+        let stream = within("stream", stream)
+            .await
+            .map_err(|error| error.to_string())??;
+        Ok(RawStream {
+            io: stream,
+            inbound: Vec::new(),
+            _client: Arc::clone(&self.task),
+        })
+    }
+
+    /// One request on a stream of its own.
+    pub async fn ask(&self, payload: &[u8]) -> Reply {
+        self.open().await.ask(payload).await
+    }
+
+    /// Registers with a legacy record, and wants that to be granted.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn register(&self, namespace: &str) -> RegisterReply {
+        let request = Register::new(namespace, self.identity.legacy());
+        self.open().await.register_ok(&request).await
+    }
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order.
+    Closed,
+    /// By a reset.
+    Reset,
+}
+
+/// A stream, byte by byte.
+#[derive(Debug)]
+pub struct RawStream {
+    io: Stream,
+    inbound: Vec<u8>,
+    /// The connection lives as long as any of its streams.
+    _client: Arc<Task>,
+}
+
+impl RawStream {
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// If the stream has ended.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        within("room on the stream", async {
+            self.io.write_all(bytes).await?;
+            self.io.flush().await
+        })
+        .await
+    }
+
+    /// Writes one frame.
+    ///
+    /// # Panics
+    ///
+    /// If the stream has ended.
+    pub async fn send(&mut self, payload: &[u8]) {
+        self.send_bytes(&wire::frame(payload))
+            .await
+            .expect("the stream is open");
+    }
+
+    /// Says that no more requests come.
+    pub async fn close_write(&mut self) {
+        // The point may have ended the stream already.
+        let _ = within("close", self.io.close()).await;
+    }
+
+    /// The next frame's payload.
+    ///
+    /// # Errors
+    ///
+    /// How the stream ended, if it did so at the end of a frame.
+    ///
+    /// # Panics
+    ///
+    /// If the stream ends within a frame.
+    pub async fn receive(&mut self) -> Result<Vec<u8>, End> {
+        loop {
+            if let Some((payload, used)) = wire::split_frame(&self.inbound) {
+                self.inbound.drain(..used);
+                return Ok(payload);
+            }
+            let mut chunk = [0; 16_384];
+            let end = match within("answer", self.io.read(&mut chunk)).await {
+                Ok(0) => End::Closed,
+                Ok(count) => {
+                    self.inbound.extend_from_slice(&chunk[..count]);
+                    continue;
+                }
+                Err(_) => End::Reset,
+            };
+            assert!(
+                self.inbound.is_empty(),
+                "{end:?} after {} bytes",
+                self.inbound.len()
+            );
+            return Err(end);
+        }
+    }
+
+    /// The next reply.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or it is not as every reader needs it.
+    pub async fn reply(&mut self) -> Reply {
+        let payload = self.receive().await.expect("a reply");
+        Reply::decode(&payload)
+    }
+
+    /// Sends a request and reads the reply.
+    pub async fn ask(&mut self, payload: &[u8]) -> Reply {
+        self.send(payload).await;
+        self.reply().await
+    }
+
+    /// Sends a REGISTER and reads its reply.
+    pub async fn register(&mut self, request: &Register) -> RegisterReply {
+        self.ask(&request.payload()).await.into_register()
+    }
+
+    /// Sends a REGISTER that must be granted.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn register_ok(&mut self, request: &Register) -> RegisterReply {
+        let reply = self.register(request).await;
+        assert_eq!(reply.status, 0, "{}", reply.text);
+        reply
+    }
+
+    /// Sends a DISCOVER and reads its reply.
+    pub async fn discover(&mut self, request: &wire::Discover) -> wire::DiscoverReply {
+        self.ask(&request.payload()).await.into_discover()
+    }
+
+    /// The peers that a DISCOVER without a cookie lists, in their order.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn peers(&mut self, namespace: &str) -> Vec<PeerId> {
+        let reply = self.discover(&wire::Discover::new(namespace)).await;
+        assert_eq!(reply.status, 0, "{}", reply.text);
+        reply.peers()
+    }
+
+    /// Waits for the end of the stream without a byte, and until nothing can be written either.
+    pub async fn reset(&mut self) {
+        self.end().await;
+        eventually("end of the other direction", async || {
+            self.send_bytes(&[0]).await.is_err().then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// If anything else comes.
+    pub async fn end(&mut self) -> End {
+        match self.receive().await {
+            Ok(payload) => panic!("{} bytes where the stream should end", payload.len()),
+            Err(end) => end,
+        }
+    }
+}

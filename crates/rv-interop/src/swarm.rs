@@ -1,0 +1,98 @@
+//! Swarms over every transport that a point serves.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use libp2p::core::Transport as _;
+use libp2p::core::transport::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, tcp, websocket, yamux};
+
+use crate::{Point, within};
+
+/// A transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// TCP, noise and yamux.
+    Tcp,
+    /// QUIC.
+    Quic,
+    /// WebSocket over TCP, noise and yamux.
+    WebSocket,
+}
+
+impl Via {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Quic, Self::WebSocket];
+
+    /// Where to listen, on a port that the system chooses.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    pub fn listen_address(self) -> Multiaddr {
+        let text = match self {
+            Self::Tcp => "/ip4/127.0.0.1/tcp/0",
+            Self::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+            Self::WebSocket => "/ip4/127.0.0.1/tcp/0/ws",
+        };
+        text.parse().expect("the address is one")
+    }
+}
+
+/// A swarm with all transports and no address.
+///
+/// # Panics
+///
+/// If a transport cannot be made of `key`.
+pub fn new_swarm<B: NetworkBehaviour>(key: &Keypair, behaviour: B) -> Swarm<B> {
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(300); // tests are shorter
+    SwarmBuilder::with_existing_identity(key.clone())
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .expect("noise takes the key")
+        .with_quic()
+        .with_other_transport(|key| {
+            let noise = noise::Config::new(key).expect("noise takes the key");
+            websocket::Config::new(tcp::tokio::Transport::default())
+                .upgrade(Version::V1)
+                .authenticate(noise)
+                .multiplex(yamux::Config::default())
+        })
+        .expect("websocket needs nothing")
+        .with_behaviour(|_| behaviour)
+        .expect("the behaviour is there")
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .build()
+}
+
+/// Dials `point` and waits until the connection stands.
+///
+/// # Panics
+///
+/// If it cannot be reached.
+pub async fn connect<B: NetworkBehaviour>(swarm: &mut Swarm<B>, point: &Point, via: Via) -> PeerId {
+    swarm
+        .dial(point.address(via).clone())
+        .expect("the address can be dialled");
+    within("connection", async {
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                    assert_eq!(peer_id, point.peer());
+                    return peer_id;
+                }
+                SwarmEvent::OutgoingConnectionError { error, .. } => {
+                    panic!("not connected: {error}")
+                }
+                _ => {}
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,61 @@
+//! The messages of `/rendezvous/1.0.0`, as they are said and not as they are judged.
+
+mod request;
+mod response;
+
+pub use self::request::{
+    DiscoverRequest, RegisterRequest, Request, SUBSCRIPTION_TYPES_MAX, SubscribeRequest,
+    UnregisterRequest,
+};
+pub use self::response::{
+    DISCOVER_ENTRIES_MAX, DiscoverResponse, Entry, RegisterResponse, Response, SubscribeResponse,
+};
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::generated::rendezvous::Message;
+use crate::wire::{Fields, Value};
+use crate::{DecodeError, wire};
+
+/// `Message.discoverResponse`, and in it `registrations`.
+const DISCOVER_RESPONSE_FIELD: u32 = 6;
+const REGISTRATIONS_FIELD: u32 = 1;
+/// `Message.discoverSubscribe`, and in it `supported_subscription_types`.
+const SUBSCRIBE_FIELD: u32 = 100;
+const TYPES_FIELD: u32 = 1;
+
+/// Decodes a message after it is known that no list in it is longer than its bytes are worth: an
+/// empty element takes 2 bytes on the wire and more than 100 in memory.
+fn decode_message(payload: Bytes) -> Result<Message, DecodeError> {
+    let mut entries = 0;
+    let mut types = 0;
+    for field in Fields::new(&payload) {
+        match field.map_err(|_| DecodeError::Malformed)? {
+            (DISCOVER_RESPONSE_FIELD, Value::Bytes(response)) => {
+                entries += count(response, REGISTRATIONS_FIELD)?;
+            }
+            (SUBSCRIBE_FIELD, Value::Bytes(subscribe)) => types += count(subscribe, TYPES_FIELD)?,
+            _ => {}
+        }
+    }
+    check_count("entries", entries, DISCOVER_ENTRIES_MAX)?;
+    check_count("subscription types", types, SUBSCRIPTION_TYPES_MAX)?;
+    Ok(Message::decode(payload)?)
+}
+
+fn count(message: &[u8], number: u32) -> Result<usize, DecodeError> {
+    // What the count would pass over, the decoder might not.
+    if Fields::new(message).any(|field| field.is_err()) {
+        return Err(DecodeError::Malformed);
+    }
+    Ok(wire::count(message, number))
+}
+
+const fn check_count(what: &'static str, count: usize, max: usize) -> Result<(), DecodeError> {
+    if count > max {
+        Err(DecodeError::TooMany { what, max })
+    } else {
+        Ok(())
+    }
+}

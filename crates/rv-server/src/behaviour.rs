@@ -1,0 +1,178 @@
+//! The behaviour to put into a swarm.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures_timer::Delay;
+use libp2p_core::transport::PortUse;
+use libp2p_core::{Endpoint, Multiaddr};
+use libp2p_identity::PeerId;
+use libp2p_swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
+};
+use multiaddr::Protocol;
+use rv_core::{Registry, Report};
+use rv_proto::{Epoch, Namespace, Origin};
+
+use crate::committer::{Open, erase_some};
+use crate::desk::{Home, Point};
+use crate::{Config, ConfigError, Handler, Stats, SystemClock};
+
+/// A rendezvous point for any swarm.
+///
+/// It never dials and never listens; it serves whoever the swarm is connected to.
+///
+/// # Bounds
+///
+/// What it holds is bounded by [`Limits`](rv_core::Limits), what one connection may have open by
+/// [`StreamLimits`](crate::StreamLimits). How many connections there are is the swarm's matter:
+/// put `connection_limits` beside it.
+#[derive(Debug)]
+pub struct Behaviour {
+    config: Arc<Config>,
+    open: Arc<Open>,
+    events: VecDeque<Event>,
+    tick: Option<Delay>,
+}
+
+/// What a peer did. Emitted unless [`Config::events`] is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The peer.
+    pub peer: PeerId,
+    /// What it did, and what became of it.
+    pub report: Report,
+}
+
+impl Behaviour {
+    /// A point that keeps everything in memory. There is nothing to spawn.
+    ///
+    /// `epoch` must differ from start to start, else cookies of an earlier run would skip what was
+    /// registered since: take it from the system's randomness.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration contradicts itself.
+    pub fn in_memory(config: Config, epoch: Epoch) -> Result<Self, ConfigError> {
+        config.validate()?;
+        // Nothing was registered before the clock was right.
+        let config = Config {
+            erase_after: Duration::ZERO,
+            ..config
+        };
+        let registry = Registry::new(epoch);
+        let point = Point::new(&config, SystemClock::new(), registry, Home::Memory);
+        let mut behaviour = Self::new(config, Arc::new(Open(point)));
+        behaviour.tick = Some(Delay::new(Duration::ZERO));
+        Ok(behaviour)
+    }
+
+    pub(crate) fn new(config: Config, open: Arc<Open>) -> Self {
+        Self {
+            config: Arc::new(config),
+            open,
+            events: VecDeque::new(),
+            tick: None,
+        }
+    }
+
+    /// Refuses every further write as unavailable. DISCOVER is answered as before.
+    pub fn drain(&mut self) {
+        self.point().drain();
+    }
+
+    /// Requests that were read and not answered yet.
+    pub fn requests_in_work(&self) -> usize {
+        self.point().counters.in_work()
+    }
+
+    /// What the point holds and has done.
+    pub fn stats(&self) -> Stats {
+        self.point().stats()
+    }
+
+    /// Every namespace with the number of its registrations, expired ones that were not erased yet
+    /// included.
+    pub fn namespace_stats(&self) -> Vec<(Namespace, usize)> {
+        let registry = self.point().registry();
+        registry
+            .namespaces()
+            .map(|(namespace, count)| (namespace.clone(), count))
+            .collect()
+    }
+
+    /// Erases every expired registration now, and returns how many there were. It happens by itself
+    /// in time; nobody is shown an expired registration meanwhile.
+    pub fn expire(&mut self) -> usize {
+        self.point().expire()
+    }
+
+    fn point(&self) -> &Point {
+        &self.open.0
+    }
+
+    fn handler(&self, peer: PeerId, remote: &Multiaddr) -> Handler {
+        Handler::new(
+            peer,
+            origin(remote),
+            Arc::clone(&self.config),
+            Arc::clone(&self.open),
+        )
+    }
+}
+
+/// The network that an address lies in.
+fn origin(remote: &Multiaddr) -> Option<Origin> {
+    remote.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(Origin::from_ip(ip.into())),
+        Protocol::Ip6(ip) => Some(Origin::from_ip(ip.into())),
+        _ => None,
+    })?
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.handler(peer, remote))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        remote: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.handler(peer, remote))
+    }
+
+    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, report: Report) {
+        self.events.push_back(Event { peer, report });
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        if let Some(event) = self.events.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(event));
+        }
+        if let Some(tick) = &mut self.tick {
+            while tick.poll_unpin(cx).is_ready() {
+                tick.reset(erase_some(&self.open.0));
+            }
+        }
+        Poll::Pending
+    }
+}

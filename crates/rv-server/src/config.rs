@@ -1,0 +1,102 @@
+//! What an embedding application may set.
+
+use std::time::Duration;
+
+use libp2p_swarm::StreamProtocol;
+use rv_core::{Limits, Rules, RulesError};
+use thiserror::Error;
+
+/// The protocol's name in the specification.
+pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
+
+/// Everything that can be set about a point. The default is what a public point wants.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names of the protocol that speak these messages. Default `/rendezvous/1.0.0`.
+    pub protocols: Vec<StreamProtocol>,
+    /// What one request may ask.
+    pub rules: Rules,
+    /// What the point holds.
+    pub limits: Limits,
+    /// What one connection may have open.
+    pub streams: StreamLimits,
+    /// Whether the behaviour emits an [`Event`](crate::Event) for each request. Default true. Each
+    /// event is a hop through the swarm's loop, which a busy point can do without.
+    pub events: bool,
+    /// How long after the start expired registrations are hidden but kept. Default 10 min: if the
+    /// clock was wrong at boot, nothing is lost once it is right. A point that is full of expired
+    /// registrations does not wait.
+    pub erase_after: Duration,
+}
+
+impl Config {
+    /// Checks that the parts make sense.
+    ///
+    /// # Errors
+    ///
+    /// Says what does not, and what would.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.protocols.is_empty() {
+            return Err(ConfigError::Protocols);
+        }
+        if self.streams.streams_per_connection == 0 {
+            return Err(ConfigError::Streams);
+        }
+        self.rules.validate()?;
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            protocols: vec![PROTOCOL],
+            rules: Rules::default(),
+            limits: Limits::default(),
+            streams: StreamLimits::default(),
+            events: true,
+            erase_after: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// What one connection may have open, and how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Streams of one connection at a time. Default 128: stock rust clients open one per request,
+    /// 100 at a time. A stream above it is reset.
+    pub streams_per_connection: usize,
+    /// How long a stream may stay open with nothing asked. Default 3 min: go clients ask on one
+    /// stream every 2 min.
+    pub idle_timeout: Duration,
+    /// How long one frame may take to arrive. Default 10 s.
+    pub frame_timeout: Duration,
+    /// How long one answer may take to be read. Default 30 s: 1 MB at 35 kB a second.
+    pub write_timeout: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            streams_per_connection: 128,
+            idle_timeout: Duration::from_secs(180),
+            frame_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No name of the protocol.
+    #[error("no protocol name: give at least one, the usual is {PROTOCOL}")]
+    Protocols,
+    /// Rules that contradict each other.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// No stream could ever be opened.
+    #[error("a connection must be allowed at least 1 stream")]
+    Streams,
+}

@@ -1,0 +1,148 @@
+//! Tests of the configuration, and of the example that documents it.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../../config.example.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("rv.toml");
+    std::fs::write(&path, text).expect("written");
+    Config::load(&path).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    })
+}
+
+#[test]
+fn the_example_is_the_default() {
+    assert_eq!(parse(EXAMPLE).expect("valid"), Config::default());
+}
+
+#[test]
+fn the_example_names_every_key_and_no_other() {
+    let default = toml::Table::try_from(Config::default()).expect("serializes");
+    let example: toml::Table = toml::from_str(EXAMPLE).expect("parses");
+    assert_eq!(keys(&default), keys(&example));
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(parse("").expect("valid"), Config::default());
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_refused_by_name() {
+    for (text, name) in [
+        ("listn = []", "listn"),
+        ("[limits]\nregistrations = 7", "registrations"),
+        ("[stores]\ncache_bytes = 7", "stores"),
+    ] {
+        let error = parse(text).expect_err("unknown");
+        assert!(error.contains(&format!("`{name}`")), "{error}");
+    }
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let text = r#"
+        listen = ["/ip4/127.0.0.1/tcp/0"]
+        protocols = ["/a/1", "/b/2"]
+        [limits]
+        pending_registers = 7
+        [rules]
+        ttl_min = "1h 30m"
+        discover_all = false
+        dialect_default = "plain"
+        [streams]
+        write_timeout = "1m"
+        [store]
+        erase_after = "1d"
+    "#;
+    let point = parse(text).expect("valid").point().expect("valid");
+    assert_eq!(point.protocols.len(), 2);
+    assert_eq!(point.limits.pending_max, 7);
+    assert_eq!(point.rules.ttl_min.as_secs(), 5_400);
+    assert!(!point.rules.discover_all);
+    assert_eq!(point.rules.dialect_default, rv_proto::Dialect::Plain);
+    assert_eq!(point.streams.write_timeout.as_secs(), 60);
+    assert_eq!(point.erase_after.as_secs(), 86_400);
+    assert!(!point.events);
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_what_to_do() {
+    for (text, wanted) in [
+        ("listen = []", "no listen address: give at least one"),
+        (
+            r#"listen = ["/dns4/localhost/tcp/1"]"#,
+            "/dns4/localhost/tcp/1 is not supported: use",
+        ),
+        (
+            r#"external_addresses = ["/ip4/0.0.0.0/tcp/1"]"#,
+            "cannot be dialed: start it with",
+        ),
+        (r#"protocols = []"#, "give at least one"),
+        (
+            r#"protocols = ["rendezvous"]"#,
+            "\"rendezvous\" is not valid: use",
+        ),
+        (
+            "[limits]\nregister_burst = 0",
+            "limits.register_burst must be at least 1: raise it",
+        ),
+        (
+            "[connections]\ntotal = 0",
+            "connections.total must be at least 1: raise it",
+        ),
+        (
+            "[streams]\nidle_timeout = \"10ms\"",
+            "streams.idle_timeout must be at least 1s",
+        ),
+        (
+            "[store]\ncache_bytes = 4096",
+            "store.cache_bytes must be at least 1048576",
+        ),
+        (
+            "[rules]\nttl_max = \"73h\"",
+            "rules.ttl_max is not a ttl: use",
+        ),
+        (
+            "[rules]\nttl_min = \"1500ms\"",
+            "rules.ttl_min is not a ttl: use",
+        ),
+        (
+            "[rules]\nttl_min = \"3h\"",
+            "default ttl of 7200 s lies outside",
+        ),
+        ("[rules]\npage_bytes_max = 7", "choose 8192 to"),
+        (
+            "[rules]\ndialect_default = \"french\"",
+            "use one of legacy, standard, plain",
+        ),
+        ("[log]\nformat = \"xml\"", "`json` or `text`"),
+        ("listen = [\"here\"]", "invalid multiaddr"),
+    ] {
+        let error = parse(text).expect_err(text);
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::load(Path::new("no/such.toml")).expect_err("missing");
+    assert!(error.to_string().contains("no/such.toml"), "{error}");
+}
+
+fn keys(table: &toml::Table) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for (name, value) in table {
+        match value.as_table() {
+            Some(section) => keys.extend(section.keys().map(|key| format!("{name}.{key}"))),
+            None => drop(keys.insert(name.clone())),
+        }
+    }
+    keys
+}

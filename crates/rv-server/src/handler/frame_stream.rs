@@ -1,0 +1,193 @@
+//! Frames in and frames out of one stream, one request at a time.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures::{AsyncRead as _, AsyncWrite as _};
+use libp2p_swarm::Stream;
+use rv_proto::{FrameError, REQUEST_BYTES_MAX, decode_frame};
+
+use crate::StreamLimits;
+
+/// A stream between requests, in a request, or in an answer.
+///
+/// While a request is in work nothing is read, so a peer that sends more than it lets us answer is
+/// held back by its own flow control.
+pub(super) struct FrameStream {
+    io: Stream,
+    inbound: BytesMut,
+    state: State,
+}
+
+enum State {
+    Reading { deadline: Instant },
+    Working,
+    Writing { frame: Bytes, deadline: Instant },
+    Closing { deadline: Instant },
+}
+
+/// What a stream does next.
+pub(super) enum StreamStep {
+    /// A request, without its length.
+    Frame(Bytes),
+    /// The stream is over.
+    End(StreamEnd),
+}
+
+/// Why a stream is over.
+pub(super) enum StreamEnd {
+    /// The peer closed it in order.
+    Closed,
+    /// The transport broke, or the peer reset it.
+    Broken(io::Error),
+    /// Its bytes are no frame, or end within one.
+    Undecodable(FrameError),
+    /// It took too long.
+    TimedOut(Wait),
+}
+
+/// What a stream waits for the peer to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Send a request.
+    Request,
+    /// Send the rest of a request.
+    RestOfFrame,
+    /// Read the answer.
+    ReadAnswer,
+    /// Close.
+    Close,
+}
+
+impl FrameStream {
+    /// What one read takes in at the most: a usual request fits.
+    const READ_BYTES_MAX: usize = 2_048;
+
+    pub(super) fn new(io: Stream, now: Instant, limits: &StreamLimits) -> Self {
+        let deadline = now + limits.idle_timeout;
+        Self {
+            io,
+            inbound: BytesMut::new(),
+            state: State::Reading { deadline },
+        }
+    }
+
+    /// The request is done without an answer.
+    pub(super) fn read_next(&mut self, now: Instant, limits: &StreamLimits) {
+        let wait = if self.inbound.is_empty() {
+            limits.idle_timeout
+        } else {
+            limits.frame_timeout
+        };
+        self.state = State::Reading {
+            deadline: now + wait,
+        };
+    }
+
+    /// Whether a request was read and its answer is not written yet.
+    pub(super) fn is_in_work(&self) -> bool {
+        matches!(self.state, State::Working | State::Writing { .. })
+    }
+
+    /// The request is answered with `frame`.
+    pub(super) fn write(&mut self, frame: Bytes, now: Instant, limits: &StreamLimits) {
+        self.state = State::Writing {
+            frame,
+            deadline: now + limits.write_timeout,
+        };
+    }
+
+    /// When the peer must have done what the stream waits for; `None` while it waits for us.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Reading { deadline, .. }
+            | State::Writing { deadline, .. }
+            | State::Closing { deadline } => Some(*deadline),
+            State::Working => None,
+        }
+    }
+
+    /// What the stream waits for.
+    pub(super) fn wait(&self) -> Wait {
+        match &self.state {
+            State::Reading { .. } if self.inbound.is_empty() => Wait::Request,
+            State::Reading { .. } => Wait::RestOfFrame,
+            State::Working | State::Writing { .. } => Wait::ReadAnswer,
+            State::Closing { .. } => Wait::Close,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limits: &StreamLimits) -> Poll<StreamStep> {
+        loop {
+            let done = match &mut self.state {
+                State::Reading { .. } => return self.poll_read(cx, limits),
+                State::Working => return Poll::Pending,
+                State::Writing { frame, .. } => ready!(poll_write(&mut self.io, frame, cx)),
+                State::Closing { .. } => return self.poll_close(cx),
+            };
+            match done {
+                Ok(()) => self.read_next(Instant::now(), limits),
+                Err(error) => return Poll::Ready(StreamStep::End(StreamEnd::Broken(error))),
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, limits: &StreamLimits) -> Poll<StreamStep> {
+        loop {
+            match decode_frame(&mut self.inbound, REQUEST_BYTES_MAX) {
+                Ok(Some(frame)) => {
+                    self.state = State::Working;
+                    return Poll::Ready(StreamStep::Frame(frame));
+                }
+                Ok(None) => {}
+                Err(error) => return end(StreamEnd::Undecodable(error)),
+            }
+            let mut chunk = [0; Self::READ_BYTES_MAX];
+            let count = match ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk)) {
+                Ok(count) => count,
+                Err(error) => return end(StreamEnd::Broken(error)),
+            };
+            if count == 0 && self.inbound.is_empty() {
+                let deadline = Instant::now() + limits.write_timeout;
+                self.state = State::Closing { deadline };
+                return self.poll_close(cx);
+            }
+            if count == 0 {
+                return end(StreamEnd::Undecodable(FrameError::Truncated));
+            }
+            if self.inbound.is_empty() {
+                // A frame has begun: its rest must come soon, however slowly the peer drips.
+                self.state = State::Reading {
+                    deadline: Instant::now() + limits.frame_timeout,
+                };
+            }
+            self.inbound.extend_from_slice(&chunk[..count]);
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<StreamStep> {
+        match ready!(Pin::new(&mut self.io).poll_close(cx)) {
+            Ok(()) => end(StreamEnd::Closed),
+            Err(error) => end(StreamEnd::Broken(error)),
+        }
+    }
+}
+
+fn end(end: StreamEnd) -> Poll<StreamStep> {
+    Poll::Ready(StreamStep::End(end))
+}
+
+fn poll_write(io: &mut Stream, frame: &mut Bytes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut io = Pin::new(io);
+    while frame.has_remaining() {
+        match ready!(io.as_mut().poll_write(cx, frame)) {
+            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => frame.advance(count),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    io.poll_flush(cx)
+}

@@ -1,0 +1,39 @@
+//! The names under which this point speaks.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use libp2p_core::upgrade::{InboundUpgrade, UpgradeInfo};
+use libp2p_swarm::{Stream, StreamProtocol};
+
+use crate::Config;
+
+/// Every configured protocol name; all speak the same messages.
+#[derive(Clone, Debug)]
+pub struct Protocols(Arc<Config>);
+
+impl Protocols {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self(config)
+    }
+}
+
+impl UpgradeInfo for Protocols {
+    type Info = StreamProtocol;
+    type InfoIter = std::vec::IntoIter<StreamProtocol>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.0.protocols.clone().into_iter()
+    }
+}
+
+impl InboundUpgrade<Stream> for Protocols {
+    type Output = Stream;
+    type Error = Infallible;
+    type Future = Ready<Result<Stream, Infallible>>;
+
+    fn upgrade_inbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
+        ready(Ok(stream))
+    }
+}

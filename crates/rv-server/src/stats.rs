@@ -1,0 +1,131 @@
+//! What a point counts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rv_core::{Refusal, Report};
+
+/// What a point holds and has done since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Registrations held, expired ones that were not erased yet included.
+    pub registrations: usize,
+    /// Namespaces with at least one of them.
+    pub namespaces: usize,
+    /// Bytes of their records.
+    pub record_bytes: u64,
+    /// REGISTERs granted, refreshes included.
+    pub registers: u64,
+    /// REGISTERs refused.
+    pub registers_refused: u64,
+    /// UNREGISTERs acted on.
+    pub unregisters: u64,
+    /// UNREGISTERs that could not be kept and so changed nothing.
+    pub unregisters_lost: u64,
+    /// DISCOVERs answered.
+    pub discovers: u64,
+    /// DISCOVERs refused.
+    pub discovers_refused: u64,
+    /// Subscriptions refused.
+    pub subscribes_refused: u64,
+    /// Streams reset because their bytes were no request.
+    pub undecodable: u64,
+    /// Streams refused because their connection had too many.
+    pub streams_refused: u64,
+    /// Streams given up because they were idle, or slow to write or to read.
+    pub streams_timed_out: u64,
+    /// Batches that the journal could not keep.
+    pub batches_failed: u64,
+    /// Registrations erased after their deadline.
+    pub erased: u64,
+    /// Refusals by [`Refusal::name`].
+    pub refusals: BTreeMap<&'static str, u64>,
+}
+
+/// The live side of [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    registers: AtomicU64,
+    registers_refused: AtomicU64,
+    unregisters: AtomicU64,
+    unregisters_lost: AtomicU64,
+    discovers: AtomicU64,
+    discovers_refused: AtomicU64,
+    subscribes_refused: AtomicU64,
+    pub(crate) undecodable: AtomicU64,
+    pub(crate) streams_refused: AtomicU64,
+    pub(crate) streams_timed_out: AtomicU64,
+    pub(crate) batches_failed: AtomicU64,
+    pub(crate) erased: AtomicU64,
+    refusals: Mutex<BTreeMap<&'static str, u64>>,
+    in_work: AtomicUsize,
+}
+
+impl Counters {
+    /// Counts what a session reports.
+    pub(crate) fn count(&self, report: &Report) {
+        let (counter, refusal) = match report {
+            Report::Registered { .. } => (&self.registers, None),
+            Report::RegisterRefused { refusal } => (&self.registers_refused, Some(refusal)),
+            Report::Unregistered { .. } => (&self.unregisters, None),
+            Report::UnregisterLost { refusal } => (&self.unregisters_lost, Some(refusal)),
+            Report::Discovered { .. } => (&self.discovers, None),
+            Report::DiscoverRefused { refusal } => (&self.discovers_refused, Some(refusal)),
+            Report::SubscribeRefused => (&self.subscribes_refused, None),
+        };
+        add(counter, 1);
+        if let Some(refusal) = refusal {
+            self.count_refusal(refusal);
+        }
+    }
+
+    fn count_refusal(&self, refusal: &Refusal) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        *refusals.entry(refusal.name()).or_default() += 1;
+    }
+
+    /// A connection has `after` requests in work where it had `before`.
+    pub(crate) fn change_in_work(&self, before: usize, after: usize) {
+        if before != after {
+            self.in_work.fetch_add(after, Ordering::Relaxed);
+            self.in_work.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests that were read and not answered yet.
+    pub(crate) fn in_work(&self) -> usize {
+        self.in_work.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            registrations: 0,
+            namespaces: 0,
+            record_bytes: 0,
+            registers: load(&self.registers),
+            registers_refused: load(&self.registers_refused),
+            unregisters: load(&self.unregisters),
+            unregisters_lost: load(&self.unregisters_lost),
+            discovers: load(&self.discovers),
+            discovers_refused: load(&self.discovers_refused),
+            subscribes_refused: load(&self.subscribes_refused),
+            undecodable: load(&self.undecodable),
+            streams_refused: load(&self.streams_refused),
+            streams_timed_out: load(&self.streams_timed_out),
+            batches_failed: load(&self.batches_failed),
+            erased: load(&self.erased),
+            refusals: self
+                .refusals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
