@@ -39,7 +39,7 @@ pub(crate) async fn run(
         connections: effort.connections.min(GROWTH_PEERS),
         ..effort
     };
-    let mut text = String::from("\n## Flat cost (rv memory, stream kept)\n");
+    let mut text = String::from("## Flat cost (rv memory, stream kept)\n");
     let grown = grow(launcher, effort, growth).await?;
     let headers = [
         "DISCOVER of all namespaces",

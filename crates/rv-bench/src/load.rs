@@ -113,11 +113,12 @@ pub(crate) async fn measure(
     effort: Effort,
 ) -> Result<Measured> {
     let tally = Arc::new(Tally::default());
-    let mut workers = JoinSet::new();
+    // All connect before the first asks: a saturated server may leave dials unanswered.
+    let mut idle = Vec::new();
     for number in 0..effort.connections {
         let peer = BenchPeer::new(number)?;
         let connection = Connection::dial(&running.server, &peer.key).await?;
-        let worker = Worker {
+        idle.push(Worker {
             peer,
             connection,
             workload: workload.clone(),
@@ -125,7 +126,10 @@ pub(crate) async fn measure(
             tally: Arc::clone(&tally),
             decoded_bytes: None,
             answers: 0,
-        };
+        });
+    }
+    let mut workers = JoinSet::new();
+    for worker in idle {
         workers.spawn(worker.run());
     }
     watch(&tally, effort.duration / 8, effort.requests_max / 8).await;

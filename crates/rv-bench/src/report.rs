@@ -79,17 +79,36 @@ impl Row {
     }
 }
 
-/// Requests a second, with the ratio to stock.
+/// A server that uses less of its processor was not the one that set the rate.
+const SATURATED_MIN: f64 = 0.85;
+
+/// Requests a second, with the ratio to stock. A star marks rates that something else than the
+/// server's processor set.
 pub(crate) fn rates(rows: &[Row]) -> String {
-    comparison(rows, Measured::requests_per_sec, 0)
+    let mut table = comparison(rows, Measured::requests_per_sec, |measured| {
+        let share = measured.server_cpu.as_secs_f64() / measured.elapsed.as_secs_f64();
+        let star = if share < SATURATED_MIN { "*" } else { "" };
+        format!("{:.0}{star}", measured.requests_per_sec())
+    });
+    table.push_str(
+        "\n*: the server's processor was not busy all the time; the rate is that of the clients, \
+         the disk or other programs.\n",
+    );
+    table
 }
 
 /// Server CPU in microseconds per request, with the ratio to stock.
 pub(crate) fn costs(rows: &[Row]) -> String {
-    comparison(rows, Measured::cpu_us, 1)
+    comparison(rows, Measured::cpu_us, |measured| {
+        format!("{:.1}", measured.cpu_us())
+    })
 }
 
-fn comparison(rows: &[Row], value: impl Fn(&Measured) -> f64, decimals: usize) -> String {
+fn comparison(
+    rows: &[Row],
+    value: impl Fn(&Measured) -> f64,
+    show: impl Fn(&Measured) -> String,
+) -> String {
     let columns: Vec<Column> = Column::ALL
         .into_iter()
         .filter(|column| rows.iter().any(|row| row.cells.contains_key(column)))
@@ -111,7 +130,7 @@ fn comparison(rows: &[Row], value: impl Fn(&Measured) -> f64, decimals: usize) -
                 let Some(measured) = row.cells.get(&column) else {
                     return dash();
                 };
-                let mut cell = format!("{:.decimals$}", value(measured));
+                let mut cell = show(measured);
                 if let Some(ratio) = row.ratio(column, &value) {
                     let _ = write!(cell, " (x{ratio:.2})");
                 }
@@ -248,18 +267,18 @@ mod tests {
             operation: "DISCOVER",
             registered: 1000,
             cells: BTreeMap::from([
-                (Column::STOCK, measured(2000, Duration::from_secs(1), 0)),
+                (Column::STOCK, measured(2000, Duration::from_secs(2), 0)),
                 (memory, measured(8000, Duration::from_secs(1), 3)),
             ]),
         };
         let rates = rates(std::slice::from_ref(&row));
-        assert!(rates.contains("4000 (x4.00), 3 FAILED |"), "{rates}");
+        assert!(rates.contains("4000* (x4.00), 3 FAILED |"), "{rates}");
         let costs = costs(&[row]);
         assert!(
-            costs.contains("| 500.0 |") || costs.contains(" 500.0 |"),
+            costs.contains("| 500.0 |") || costs.contains(" 1000.0 |"),
             "{costs}"
         );
-        assert!(costs.contains("125.0 (x0.25), 3 FAILED |"), "{costs}");
+        assert!(costs.contains("125.0 (x0.12), 3 FAILED |"), "{costs}");
         assert!(costs.contains("22000 B"), "{costs}");
         assert!(
             !costs.contains("echo"),
@@ -283,7 +302,7 @@ mod tests {
                 cells: BTreeMap::new(),
             },
         ];
-        let last = rates(&rows)
+        let last = costs(&rows)
             .lines()
             .last()
             .map(str::to_owned)

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use rv_server::daemon::{Config, Daemon, LogFormat};
 use rv_server::libp2p_swarm::derive_prelude::Multiaddr;
+use tokio::sync::oneshot;
 
 use crate::args::ServeArgs;
 use crate::failure::{Exit, Failure};
@@ -28,9 +29,21 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     // Before the store is opened, so that a signal meanwhile ends in an orderly stop too.
-    let stop = signals::stop()
+    let ends = signals::watch()
         .context("signals cannot be watched")
         .map_err(|error| Failure::new(Exit::Internal, error))?;
+    // In a task of its own: opening the store blocks, and a second signal must not wait for it.
+    let serving = tokio::spawn(bind_and_run(config, ends.first));
+    tokio::select! {
+        served = serving => served.map_err(|panic| Failure::new(Exit::Internal, panic))?,
+        Ok(()) = ends.second => {
+            let given_up = anyhow::anyhow!("second signal: what was in work is given up");
+            Err(Failure::new(Exit::Internal, given_up))
+        }
+    }
+}
+
+async fn bind_and_run(config: Config, stop: oneshot::Receiver<()>) -> Result<(), Failure> {
     let is_for_people = config.log.format == LogFormat::Text;
     let daemon = Daemon::bind(config).await?.on_address(announce);
     if is_for_people {

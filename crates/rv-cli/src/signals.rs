@@ -4,27 +4,32 @@ use std::io;
 
 use tokio::sync::oneshot;
 
-/// The exit code after a second signal: what was in work was given up.
-const GIVEN_UP: i32 = 1;
+/// The first and the second time that somebody wants the process to end.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Stop in order.
+    pub(crate) first: oneshot::Receiver<()>,
+    /// Give up what is in work.
+    pub(crate) second: oneshot::Receiver<()>,
+}
 
-/// Watches for SIGTERM and SIGINT (elsewhere than on unix: for Ctrl-C). The first one resolves what
-/// is returned; a second one ends the process at once.
+/// Watches for SIGTERM and SIGINT (elsewhere than on unix: for Ctrl-C).
 ///
 /// # Errors
 ///
 /// If the system does not let signals be watched.
-pub(crate) fn stop() -> io::Result<oneshot::Receiver<()>> {
+pub(crate) fn watch() -> io::Result<Ends> {
     let mut signals = Signals::new()?;
-    let (sender, receiver) = oneshot::channel();
+    let (stop, first) = oneshot::channel();
+    let (give_up, second) = oneshot::channel();
     tokio::spawn(async move {
-        signals.next().await;
-        // Nobody waits if the daemon is about to fail anyway.
-        let _ = sender.send(());
-        signals.next().await;
-        tracing::error!("second signal: what is in work is given up");
-        std::process::exit(GIVEN_UP);
+        for told in [stop, give_up] {
+            signals.next().await;
+            // Nobody waits if the daemon has ended already.
+            let _ = told.send(());
+        }
     });
-    Ok(receiver)
+    Ok(Ends { first, second })
 }
 
 #[cfg(unix)]

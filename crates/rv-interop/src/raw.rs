@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use futures::channel::{mpsc, oneshot};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, SinkExt as _, StreamExt as _};
-use libp2p::PeerId;
 use libp2p::swarm::{Stream, StreamProtocol};
+use libp2p::{Multiaddr, PeerId};
 
 use crate::opener::{Opener, Opening};
+use crate::swarm::peer_of;
 use crate::wire::{self, Register, RegisterReply, Reply};
 use crate::{Identity, Point, Task, Via, connect, eventually, new_swarm, within};
 
@@ -30,9 +31,14 @@ impl RawClient {
 
     /// Connects as `identity`.
     pub async fn connect_as(point: &Point, identity: Identity, via: Via) -> Self {
+        Self::dial(point.address(via), identity).await
+    }
+
+    /// Connects to whoever is at an address.
+    pub async fn dial(address: &Multiaddr, identity: Identity) -> Self {
         let (openings, wanted) = mpsc::channel(16);
-        let mut swarm = new_swarm(identity.key(), Opener::new(point.peer(), wanted));
-        connect(&mut swarm, point, via).await;
+        let mut swarm = new_swarm(identity.key(), Opener::new(peer_of(address), wanted));
+        connect(&mut swarm, address).await;
         let task = Task::spawn(async move {
             loop {
                 swarm.select_next_some().await;
@@ -223,6 +229,30 @@ impl RawStream {
         reply
     }
 
+    /// Sends a REGISTER that must be refused with `status` and a text that holds all of `hints`,
+    /// after which nothing else comes and the stream goes on.
+    ///
+    /// # Panics
+    ///
+    /// If it is otherwise.
+    pub async fn refuse(&mut self, request: &Register, status: u64, hints: &[&str]) {
+        let reply = self.register(request).await;
+        assert_eq!((reply.status, reply.ttl), (status, 0), "{}", reply.text);
+        for hint in hints {
+            assert!(
+                reply.text.contains(hint),
+                "{:?} does not say {hint:?}",
+                reply.text
+            );
+        }
+        let next = self.discover(&wire::Discover::new("nobody's")).await;
+        assert_eq!(
+            (next.status, next.entries.len()),
+            (0, 0),
+            "the stream goes on"
+        );
+    }
+
     /// Sends a DISCOVER and reads its reply.
     pub async fn discover(&mut self, request: &wire::Discover) -> wire::DiscoverReply {
         self.ask(&request.payload()).await.into_discover()
@@ -240,22 +270,23 @@ impl RawStream {
     }
 
     /// Waits for the end of the stream without a byte, and until nothing can be written either.
-    pub async fn reset(&mut self) {
-        self.end().await;
+    /// `after` says what ended it.
+    pub async fn reset(&mut self, after: &str) {
+        self.end(after).await;
         eventually("end of the other direction", async || {
             self.send_bytes(&[0]).await.is_err().then_some(())
         })
         .await;
     }
 
-    /// Waits for the end of the stream.
+    /// Waits for the end of the stream. `after` says what ends it.
     ///
     /// # Panics
     ///
     /// If anything else comes.
-    pub async fn end(&mut self) -> End {
+    pub async fn end(&mut self, after: &str) -> End {
         match self.receive().await {
-            Ok(payload) => panic!("{} bytes where the stream should end", payload.len()),
+            Ok(payload) => panic!("{} bytes after {after}, which ends a stream", payload.len()),
             Err(end) => end,
         }
     }

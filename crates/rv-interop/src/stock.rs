@@ -1,10 +1,10 @@
 //! The published rust client, as it comes.
 
 use futures::StreamExt as _;
-use libp2p::PeerId;
 use libp2p::rendezvous::client::{Behaviour, Event};
 use libp2p::rendezvous::{Cookie, ErrorCode, Namespace, Registration};
 use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId};
 
 use crate::{Identity, Point, Via, connect, new_swarm, within};
 
@@ -26,19 +26,14 @@ impl Stock {
 
     /// Connects as `identity`.
     pub async fn connect_as(point: &Point, identity: &Identity, via: Via) -> Self {
-        Self::connect_with_record_of(point, identity, identity, via).await
+        Self::dial(point.address(via), identity, identity).await
     }
 
-    /// Connects as `identity`, but signs records as `signer`.
-    pub async fn connect_with_record_of(
-        point: &Point,
-        identity: &Identity,
-        signer: &Identity,
-        via: Via,
-    ) -> Self {
+    /// Connects to whoever is at an address as `identity`, but signs records as `signer`.
+    pub async fn dial(address: &Multiaddr, identity: &Identity, signer: &Identity) -> Self {
         let mut swarm = new_swarm(identity.key(), Behaviour::new(signer.key().clone()));
         swarm.add_external_address(identity.address());
-        let point = connect(&mut swarm, point, via).await;
+        let point = connect(&mut swarm, address).await;
         Self { swarm, point }
     }
 

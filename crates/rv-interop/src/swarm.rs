@@ -6,10 +6,11 @@ use futures::StreamExt as _;
 use libp2p::core::Transport as _;
 use libp2p::core::transport::upgrade::Version;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, tcp, websocket, yamux};
 
-use crate::{Point, within};
+use crate::within;
 
 /// A transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,22 +72,19 @@ pub fn new_swarm<B: NetworkBehaviour>(key: &Keypair, behaviour: B) -> Swarm<B> {
         .build()
 }
 
-/// Dials `point` and waits until the connection stands.
+/// Dials `address`, which ends with a peer id, and waits until the connection stands.
 ///
 /// # Panics
 ///
-/// If it cannot be reached.
-pub async fn connect<B: NetworkBehaviour>(swarm: &mut Swarm<B>, point: &Point, via: Via) -> PeerId {
+/// If nobody, or somebody else, is there.
+pub async fn connect<B: NetworkBehaviour>(swarm: &mut Swarm<B>, address: &Multiaddr) -> PeerId {
     swarm
-        .dial(point.address(via).clone())
+        .dial(address.clone())
         .expect("the address can be dialled");
     within("connection", async {
         loop {
             match swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                    assert_eq!(peer_id, point.peer());
-                    return peer_id;
-                }
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => return peer_id,
                 SwarmEvent::OutgoingConnectionError { error, .. } => {
                     panic!("not connected: {error}")
                 }
@@ -95,4 +93,16 @@ pub async fn connect<B: NetworkBehaviour>(swarm: &mut Swarm<B>, point: &Point, v
         }
     })
     .await
+}
+
+/// The peer id at the end of an address.
+///
+/// # Panics
+///
+/// If there is none.
+pub(crate) fn peer_of(address: &Multiaddr) -> PeerId {
+    let Some(Protocol::P2p(peer)) = address.iter().last() else {
+        panic!("{address} names no peer");
+    };
+    peer
 }

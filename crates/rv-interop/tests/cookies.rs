@@ -126,10 +126,10 @@ async fn every_flipped_bit_gives_a_page_or_103_and_never_the_end() {
         assert_eq!(reply.status, 0, "bit {bit}: {}", reply.text);
         let head = flipped.first_chunk().map(|head| u64::from_be_bytes(*head));
         let expected = match head.map(|head| head & SEQ_MASK) {
-            Some(seq) if bit >= 20 && seq <= 4 => 3_usize.saturating_sub(seq as usize),
+            Some(seq) if bit >= 20 && seq <= 4 => 3_u64.saturating_sub(seq),
             _ => 3, // of no listing of this point: everything
         };
-        assert_eq!(reply.entries.len(), expected, "bit {bit}");
+        assert_eq!(reply.entries.len() as u64, expected, "bit {bit}");
         let next = stream
             .discover(&Discover::new(NAMESPACE).with_cookie(reply.cookie()))
             .await;

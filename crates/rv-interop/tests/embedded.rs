@@ -4,11 +4,11 @@ use futures::StreamExt as _;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
+use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, rendezvous};
 use rv_interop::{Identity, Point, Via, new_swarm, within};
 use rv_server::rv_core::Report;
-use rv_server::rv_proto::{Epoch, Namespace, Ttl};
+use rv_server::rv_proto::{Epoch, Namespace, Scope, Ttl};
 use rv_server::{Behaviour, Config};
 
 const NAMESPACE: &str = "my-app";
@@ -67,6 +67,63 @@ async fn listen<B: NetworkBehaviour>(swarm: &mut Swarm<B>) -> Multiaddr {
     address.with(Protocol::P2p(*swarm.local_peer_id()))
 }
 
+/// What a client with three behaviours has seen so far.
+#[derive(Default)]
+struct Seen {
+    protocols: Vec<StreamProtocol>,
+    closest: Option<usize>,
+    listed: Option<Vec<PeerId>>,
+}
+
+impl Seen {
+    fn is_all(&self) -> bool {
+        !self.protocols.is_empty() && self.closest.is_some() && self.listed.is_some()
+    }
+
+    /// Registers and walks once it is connected, and discovers once it is registered.
+    fn handle(&mut self, event: SwarmEvent<ClientEvent>, client: &mut Client, point: &Multiaddr) {
+        let event = match event {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                let register = client.rendezvous.register(namespace(), peer_id, None);
+                register.expect("an address is known");
+                client.kad.add_address(&peer_id, point.clone());
+                client.kad.get_closest_peers(PeerId::random());
+                return;
+            }
+            SwarmEvent::Behaviour(event) => event,
+            _ => return,
+        };
+        match event {
+            ClientEvent::Identify(identify::Event::Received { info, .. }) => {
+                self.protocols = info.protocols;
+            }
+            ClientEvent::Kad(kad::Event::OutboundQueryProgressed {
+                result: kad::QueryResult::GetClosestPeers(found),
+                ..
+            }) => self.closest = Some(found.expect("the other peer answers").peers.len()),
+            ClientEvent::Identify(_) | ClientEvent::Kad(_) => {}
+            ClientEvent::Rendezvous(rendezvous::client::Event::Registered {
+                ttl,
+                rendezvous_node,
+                ..
+            }) => {
+                assert_eq!(ttl, 7_200);
+                client
+                    .rendezvous
+                    .discover(Some(namespace()), None, None, rendezvous_node);
+            }
+            ClientEvent::Rendezvous(rendezvous::client::Event::Discovered {
+                registrations,
+                ..
+            }) => {
+                let peers = registrations.iter().map(|one| one.record.peer_id());
+                self.listed = Some(peers.collect());
+            }
+            ClientEvent::Rendezvous(other) => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_behaviour_serves_beside_kad_and_identify() {
     let key = Keypair::generate_ed25519();
@@ -91,90 +148,41 @@ async fn the_behaviour_serves_beside_kad_and_identify() {
         .dial(address.clone())
         .expect("the address can be dialled");
 
-    let mut protocols = Vec::new();
-    let mut reports = Vec::new();
-    let mut closest = None;
-    let mut listed = None;
+    let (mut seen, mut reports) = (Seen::default(), Vec::new());
     within("everything", async {
-        while listed.is_none() || closest.is_none() || protocols.is_empty() || reports.len() < 2 {
-            let event = tokio::select! {
+        while !seen.is_all() || reports.len() < 2 {
+            tokio::select! {
                 event = server.select_next_some() => {
                     if let SwarmEvent::Behaviour(ServerEvent::Point(event)) = event {
                         assert_eq!(event.peer, alice.peer());
                         reports.push(event.report);
                     }
-                    continue;
                 }
-                event = client.select_next_some() => event,
-            };
-            let client = client.behaviour_mut();
-            if let SwarmEvent::ConnectionEstablished { .. } = event {
-                client
-                    .rendezvous
-                    .register(namespace(), peer, None)
-                    .expect("an address is known");
-                client.kad.add_address(&peer, address.clone());
-                client.kad.get_closest_peers(alice.peer());
-            }
-            let SwarmEvent::Behaviour(event) = event else {
-                continue;
-            };
-            match event {
-                ClientEvent::Identify(identify::Event::Received { info, .. }) => {
-                    protocols = info.protocols;
+                event = client.select_next_some() => {
+                    seen.handle(event, client.behaviour_mut(), &address);
                 }
-                ClientEvent::Identify(_) => {}
-                ClientEvent::Kad(kad::Event::OutboundQueryProgressed {
-                    result: kad::QueryResult::GetClosestPeers(found),
-                    ..
-                }) => closest = Some(found.expect("the other peer answers").peers),
-                ClientEvent::Kad(_) => {}
-                ClientEvent::Rendezvous(rendezvous::client::Event::Registered { ttl, .. }) => {
-                    assert_eq!(ttl, 7_200);
-                    client
-                        .rendezvous
-                        .discover(Some(namespace()), None, None, peer);
-                }
-                ClientEvent::Rendezvous(rendezvous::client::Event::Discovered {
-                    registrations,
-                    ..
-                }) => listed = Some(registrations),
-                ClientEvent::Rendezvous(other) => panic!("{other:?}"),
             }
         }
     })
     .await;
 
-    let listed = listed.expect("a listing");
-    assert_eq!(
-        listed
-            .iter()
-            .map(|one| one.record.peer_id())
-            .collect::<Vec<_>>(),
-        [alice.peer()]
-    );
-    let names: Vec<_> = protocols.iter().map(AsRef::as_ref).collect();
+    assert_eq!(seen.listed, Some(vec![alice.peer()]));
+    let names: Vec<_> = seen.protocols.iter().map(AsRef::as_ref).collect();
     assert!(names.contains(&"/rendezvous/1.0.0"), "{names:?}");
     assert!(names.contains(&"/ipfs/kad/1.0.0"), "{names:?}");
+    assert_eq!(seen.closest, Some(1), "kad is not disturbed");
+    let namespace = Namespace::new(NAMESPACE).expect("a namespace");
+    let registered = Report::Registered {
+        namespace: namespace.clone(),
+        ttl: Ttl::DEFAULT,
+    };
+    let scope = Scope::Namespace(namespace.clone());
     assert_eq!(
-        closest.map(|peers| peers.len()),
-        Some(1),
-        "kad is not disturbed"
-    );
-    let registered = Namespace::new(NAMESPACE).expect("a namespace");
-    assert_eq!(
-        reports[0],
-        Report::Registered {
-            namespace: registered.clone(),
-            ttl: Ttl::DEFAULT
-        }
-    );
-    assert!(
-        matches!(&reports[1], Report::Discovered { count: 1, .. }),
-        "{reports:?}"
+        reports,
+        [registered, Report::Discovered { scope, count: 1 }]
     );
     let point = &mut server.behaviour_mut().point;
-    assert_eq!(point.namespace_stats(), [(registered, 1)]);
+    assert_eq!(point.namespace_stats(), [(namespace, 1)]);
     assert_eq!((point.stats().registers, point.stats().discovers), (1, 1));
     assert_eq!(point.requests_in_work(), 0);
 }

@@ -100,8 +100,7 @@ async fn survive(via: Via) {
         );
         // It may end while we still write.
         let _ = stream.send_bytes(&bad).await;
-        eprintln!("{via:?}: {what}");
-        stream.reset().await;
+        stream.reset(what).await;
         assert_eq!(
             other_stream.peers(NAMESPACE).await,
             [bystander.peer()],
@@ -148,7 +147,7 @@ async fn a_stream_that_ends_within_a_frame_is_ended() {
             .await
             .expect("the stream is open");
         stream.close_write().await;
-        stream.end().await;
+        stream.end("a part of a frame").await;
     }
     assert_eq!(bystander.peers(NAMESPACE).await, []);
     assert_eq!(point.stats().await.undecodable, 5);
@@ -167,7 +166,7 @@ async fn the_longest_frame_is_read() {
         assert_eq!(reply.peers(), [client.peer()]);
     }
     stream.send(&padded(FRAME_BYTES_MAX + 1)).await;
-    stream.reset().await;
+    stream.reset("a byte too many").await;
 }
 
 #[tokio::test]
@@ -200,8 +199,7 @@ async fn what_stands_behind_bad_bytes_is_not_read() {
     for (what, bad) in bad_frames().into_iter().filter(|(_, bad)| bad.len() < 64) {
         let mut stream = client.open().await;
         let _ = stream.send_bytes(&[bad, register.clone()].concat()).await;
-        eprintln!("{what}");
-        stream.end().await;
+        stream.end(what).await;
     }
     assert_eq!(point.stats().await.registers, 0);
     client.register("before").await;

@@ -8,7 +8,7 @@ use rv_server::Config;
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
 
 async fn start() -> (Point, RawClient, RawClient) {
-    // With a journal writes take a while, so that reading one's own writes is not a matter of course.
+    // With a journal writes take a while, so reading one's own writes is not a matter of course.
     let point = Point::with_clock(Config::default(), ManualClock::new()).await;
     let (alice, bob) = (
         RawClient::connect(&point).await,
@@ -98,6 +98,29 @@ async fn no_name_means_all_of_the_peers_own() {
         assert_eq!(
             (stats.registrations, stats.namespaces, stats.record_bytes),
             (0, 0, 0)
+        );
+    }
+}
+
+/// As many as a peer may hold, which are more than the point applies in one go.
+#[tokio::test]
+async fn a_thousand_names_are_removed_as_one() {
+    for point in [
+        Point::in_memory(Config::default()).await,
+        Point::with_clock(Config::default(), ManualClock::new()).await,
+    ] {
+        let client = RawClient::connect(&point).await;
+        let mut stream = client.open().await;
+        for index in 0..1_000 {
+            let request = Register::new(&index.to_string(), client.identity().plain());
+            stream.register_ok(&request).await;
+        }
+        assert_eq!(stream.discover(&Discover::all()).await.entries.len(), 1_000);
+        assert_eq!(left_after(&client, &unregister(None, None)).await, [""; 0]);
+        let stats = point.stats().await;
+        assert_eq!(
+            (stats.registrations, stats.namespaces, stats.unregisters),
+            (0, 0, 1)
         );
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p rv-server --example embed` prints what both see, and ends by itself.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::time::Duration;
 

@@ -105,6 +105,7 @@ impl<J: Journal> Committer<J> {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(batch = batch.0, %error, cause, "writes lost");
                 self.appending = false;
+                self.stopped |= matches!(error, AppendError::Stopped);
                 self.point.handle_failed();
             }
             JournalEvent::Undecided { batch, error } => {

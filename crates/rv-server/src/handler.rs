@@ -238,6 +238,10 @@ impl Handler {
                 Poll::Ready(StreamStep::Frame(payload)) => {
                     stepped = true;
                     *frames -= 1;
+                    // Counted at once: a stopping daemon must not find nothing in work while a
+                    // write is about to be handed in.
+                    self.open.0.counters.change_in_work(0, 1);
+                    self.in_work += 1;
                     self.session.handle_frame(*id, payload);
                 }
                 Poll::Ready(StreamStep::End(end)) => {

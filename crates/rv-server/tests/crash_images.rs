@@ -29,15 +29,24 @@ use facts::{Random, Seq0, State, namespace, peer, random_batch, registered};
 /// Far above what any event takes, far below what a test run waits.
 const EVENT_WAIT: Duration = Duration::from_secs(60);
 /// Each kind of trouble ends its work after this, so that slow machines finish too.
-const TIME_MAX: Duration = Duration::from_secs(15);
+const TIME_MAX: Duration = Duration::from_secs(12);
 const EPOCH_BITS: u32 = 5;
 const OTHER_EPOCH_BITS: u32 = 6;
 
 fn open(disk: &Disk, epoch_bits: u32) -> Result<RedbJournal, OpenError> {
+    open_pausing(disk, epoch_bits, Duration::ZERO)
+}
+
+fn open_pausing(
+    disk: &Disk,
+    epoch_bits: u32,
+    retry_pause: Duration,
+) -> Result<RedbJournal, OpenError> {
     // Small, so that pages are written before their commit too.
+    let cache_bytes = 64 << 10;
     let config = RedbConfig {
-        cache_bytes: 64 << 10,
-        retry_pause: Duration::ZERO,
+        cache_bytes,
+        retry_pause,
     };
     RedbJournal::with_backend("disk", disk.clone(), config, Epoch::from_bits(epoch_bits))
 }
@@ -435,4 +444,41 @@ async fn a_disk_that_lost_what_it_acknowledged_is_not_written_to_again() {
             panic!("not refused: {event:?}");
         };
     }
+}
+
+#[tokio::test]
+async fn after_a_failure_batches_are_refused_for_a_while_without_an_attempt() {
+    let disk = Disk::recording();
+    let an_hour = Duration::from_secs(3_600);
+    let mut journal = open_pausing(&disk, EPOCH_BITS, an_hour).expect("a new journal");
+    let kind = FaultKind::Full;
+    disk.break_with(
+        Fault {
+            after: 0,
+            failures: 1,
+            kind,
+        },
+        0,
+    );
+    let mut errors = Vec::new();
+    // Many addresses, so that the first batch needs room.
+    for id in 0..2 {
+        let facts = (0..12)
+            .map(|number| registered(peer(number), namespace(1), 60, id))
+            .collect();
+        journal.submit(Batch {
+            id: BatchId(id),
+            facts,
+            forget: Vec::new(),
+        });
+        if let JournalEvent::Failed { error, .. } = decided(&mut journal).await.0 {
+            errors.push(error);
+        }
+        disk.take_points();
+    }
+    assert!(
+        matches!(&errors[..], [AppendError::Io(_), AppendError::Pausing(cause)]
+            if cause.contains("storage")),
+        "{errors:?}"
+    );
 }

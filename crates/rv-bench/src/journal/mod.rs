@@ -26,25 +26,25 @@ const LOAD_BATCH_ROWS: u64 = 1_000;
 
 /// What to measure, and how much of it.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Registrations in the store.
     #[arg(long, default_value_t = 1_000_000)]
-    pub registrations: u64,
+    pub(crate) registrations: u64,
     /// Refreshes one by one, each with a sync of its own.
     #[arg(long, default_value_t = 2_000)]
-    pub singles: u64,
+    pub(crate) singles: u64,
     /// Refreshes in batches of 100.
     #[arg(long, default_value_t = 50_000)]
-    pub batched: u64,
+    pub(crate) batched: u64,
     /// Memory that the embedded store may use as a cache, in MiB.
     #[arg(long, default_value_t = 32)]
-    pub cache_mib: usize,
+    pub(crate) cache_mib: usize,
     /// Measure only the store of this name: redb, redb-2pc, redb-quick or log.
     #[arg(long)]
-    pub only: Option<String>,
+    pub(crate) only: Option<String>,
     /// The folder for the files, which are removed at the end; default: the system's.
     #[arg(long)]
-    pub folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// What the measurement needs of a store.
@@ -61,7 +61,7 @@ trait Store {
 ///
 /// # Errors
 /// When a file cannot be written or read.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = args.folder.clone().unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::tempdir_in(root).context("a folder for the measurement")?;
     let cache_bytes = args.cache_mib << 20;

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
-pub mod raw;
-pub mod stock;
+pub(crate) mod raw;
+pub(crate) mod stock;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
@@ -12,19 +12,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use libp2p::{Multiaddr, PeerId};
 use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take that should take a moment: two busy cores are slow at times.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a future that must end in time.
 ///
 /// # Panics
 ///
 /// If it does not.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("{what}: not within {PATIENCE:?}"),
@@ -33,7 +33,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// A running `rv`. Dropping it kills it.
 #[derive(Debug)]
-pub struct Rv {
+pub(crate) struct Rv {
     child: Child,
     stdout: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
@@ -41,17 +41,17 @@ pub struct Rv {
 
 /// How an `rv` ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The exit code; none after a signal that it did not handle.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// The lines of stdout that were not taken before.
-    pub stdout: Vec<String>,
-    pub stderr: String,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: String,
 }
 
 impl Rv {
     /// Starts `rv` with these arguments in this folder.
-    pub fn start(folder: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rv"))
             .args(args)
             .current_dir(folder)
@@ -76,11 +76,15 @@ impl Rv {
             let _ = pipe.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { child, stdout, stderr: Some(stderr) }
+        Self {
+            child,
+            stdout,
+            stderr: Some(stderr),
+        }
     }
 
     /// `rv serve` on these listen addresses, with the store in `data` under the folder.
-    pub fn serve(folder: &Path, listen: &[&str], args: &[&str]) -> Self {
+    pub(crate) fn serve(folder: &Path, listen: &[&str], args: &[&str]) -> Self {
         let listen = listen.iter().flat_map(|address| ["--listen", *address]);
         let all: Vec<_> = ["serve", "--data-dir", "data"]
             .into_iter()
@@ -91,7 +95,7 @@ impl Rv {
     }
 
     /// The next address that it says it listens on.
-    pub fn address(&mut self) -> Address {
+    pub(crate) fn address(&mut self) -> Address {
         match self.stdout.recv_timeout(PATIENCE) {
             Ok(line) => Address::parse(&line),
             Err(error) => {
@@ -101,19 +105,27 @@ impl Rv {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    /// The next address, if it comes in this time.
+    pub(crate) fn address_within(&self, wait: Duration) -> Option<Address> {
+        self.stdout
+            .recv_timeout(wait)
+            .ok()
+            .map(|line| Address::parse(&line))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("it runs");
     }
 
     /// SIGTERM, and what came of it.
-    pub fn stop(self) -> Ended {
+    pub(crate) fn stop(self) -> Ended {
         self.signal(Signal::TERM);
         self.wait()
     }
 
     /// SIGKILL, and gone.
-    pub fn kill(mut self) -> Ended {
+    pub(crate) fn kill(mut self) -> Ended {
         self.end_now()
     }
 
@@ -122,7 +134,7 @@ impl Rv {
     /// # Panics
     ///
     /// If it does not in time.
-    pub fn wait(mut self) -> Ended {
+    pub(crate) fn wait(mut self) -> Ended {
         let mut lines = Vec::new();
         loop {
             match self.stdout.recv_timeout(PATIENCE) {
@@ -146,8 +158,15 @@ impl Rv {
 
     fn ended(&mut self, stdout: Vec<String>) -> Ended {
         let status = self.child.wait().expect("it is ours");
-        let stderr = self.stderr.take().map(|stderr| stderr.join().expect("reads"));
-        Ended { code: status.code(), stdout, stderr: stderr.unwrap_or_default() }
+        let stderr = self
+            .stderr
+            .take()
+            .map(|stderr| stderr.join().expect("reads"));
+        Ended {
+            code: status.code(),
+            stdout,
+            stderr: stderr.unwrap_or_default(),
+        }
     }
 }
 
@@ -161,10 +180,10 @@ impl Drop for Rv {
 
 /// Where a point is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    pub peer: PeerId,
+pub(crate) struct Address {
+    pub(crate) peer: PeerId,
     /// Without the peer id.
-    pub address: Multiaddr,
+    pub(crate) address: Multiaddr,
 }
 
 impl Address {
@@ -173,10 +192,12 @@ impl Address {
     /// # Panics
     ///
     /// If it is anything else than `listening on <multiaddr>/p2p/<peer id>`.
-    pub fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let parse = || {
             let mut address: Multiaddr = line.strip_prefix("listening on ")?.parse().ok()?;
-            let Some(Protocol::P2p(peer)) = address.pop() else { return None };
+            let Some(Protocol::P2p(peer)) = address.pop() else {
+                return None;
+            };
             Some(Self { peer, address })
         };
         parse().unwrap_or_else(|| panic!("not an address: {line:?}"))

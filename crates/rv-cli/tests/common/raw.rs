@@ -25,7 +25,8 @@ use super::{Address, within};
 const NEGOTIATION: &[u8] = b"\x13/multistream/1.0.0\n\x12/rendezvous/1.0.0\n";
 
 /// One stream to a point. Requests may be sent ahead of their answers.
-pub struct RawClient {
+pub(crate) struct RawClient {
+    point: Address,
     key: Keypair,
     stream: SubstreamBox,
     inbound: BytesMut,
@@ -34,7 +35,7 @@ pub struct RawClient {
 
 impl RawClient {
     /// Connects over TCP.
-    pub async fn connect(point: &Address, key: &Keypair) -> io::Result<Self> {
+    pub(crate) async fn connect(point: &Address, key: &Keypair) -> io::Result<Self> {
         within("connect", Self::connect_now(point, key)).await
     }
 
@@ -44,13 +45,26 @@ impl RawClient {
             .authenticate(noise::Config::new(key).map_err(io::Error::other)?)
             .multiplex(yamux::Config::default())
             .boxed();
-        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-        let dial = transport.dial(point.address.clone(), options).map_err(io::Error::other)?;
+        let options = DialOpts {
+            role: Endpoint::Dialer,
+            port_use: PortUse::New,
+        };
+        let dial = transport
+            .dial(point.address.clone(), options)
+            .map_err(io::Error::other)?;
         let (peer, mut muxer) = dial.await?;
         assert_eq!(peer, point.peer);
-        let stream = poll_fn(|cx| muxer.poll_outbound_unpin(cx)).await.map_err(io::Error::other)?;
+        let stream = poll_fn(|cx| muxer.poll_outbound_unpin(cx))
+            .await
+            .map_err(io::Error::other)?;
         let driver = tokio::spawn(drive(muxer));
-        let mut client = Self { key: key.clone(), stream, inbound: BytesMut::new(), driver };
+        let mut client = Self {
+            point: point.clone(),
+            key: key.clone(),
+            stream,
+            inbound: BytesMut::new(),
+            driver,
+        };
         client.stream.write_all(NEGOTIATION).await?;
         client.stream.flush().await?;
         let mut answer = vec![0; NEGOTIATION.len()];
@@ -59,10 +73,17 @@ impl RawClient {
         Ok(client)
     }
 
+    /// The point that it is connected to.
+    pub(crate) const fn point(&self) -> &Address {
+        &self.point
+    }
+
     /// Sends a request and waits for nothing.
-    pub async fn send(&mut self, request: &Request) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, request: &Request) -> io::Result<()> {
         within("send", async {
-            self.stream.write_all(&encode_frame(&request.encode())).await?;
+            self.stream
+                .write_all(&encode_frame(&request.encode()))
+                .await?;
             self.stream.flush().await
         })
         .await
@@ -73,7 +94,7 @@ impl RawClient {
     /// # Panics
     ///
     /// If the stream ends within an answer, or what came is no answer.
-    pub async fn receive(&mut self) -> io::Result<Option<Response>> {
+    pub(crate) async fn receive(&mut self) -> io::Result<Option<Response>> {
         within("receive", self.receive_now()).await
     }
 
@@ -94,7 +115,11 @@ impl RawClient {
     }
 
     /// Registers under `namespace` with a record of this `seq`.
-    pub async fn register(&mut self, namespace: &str, seq: u64) -> io::Result<RegisterResponse> {
+    pub(crate) async fn register(
+        &mut self,
+        namespace: &str,
+        seq: u64,
+    ) -> io::Result<RegisterResponse> {
         let request = register_request(&self.key, namespace, seq, 1);
         self.send(&request).await?;
         match self.receive().await?.ok_or(io::ErrorKind::UnexpectedEof)? {
@@ -104,9 +129,13 @@ impl RawClient {
     }
 
     /// UNREGISTER, which has no answer.
-    pub async fn unregister(&mut self, namespace: &str) -> io::Result<()> {
+    pub(crate) async fn unregister(&mut self, namespace: &str) -> io::Result<()> {
         let namespace = Some(Bytes::copy_from_slice(namespace.as_bytes()));
-        self.send(&Request::Unregister(UnregisterRequest { namespace, peer: None })).await
+        self.send(&Request::Unregister(UnregisterRequest {
+            namespace,
+            peer: None,
+        }))
+        .await
     }
 
     /// Everything under `namespace` that came after `cookie`.
@@ -114,7 +143,7 @@ impl RawClient {
     /// # Panics
     ///
     /// If it is refused.
-    pub async fn discover(
+    pub(crate) async fn discover(
         &mut self,
         namespace: &str,
         cookie: Option<Bytes>,
@@ -154,13 +183,26 @@ async fn drive(mut muxer: StreamMuxerBox) {
 }
 
 /// A REGISTER of the owner of `key`, with so many addresses in its record.
-pub fn register_request(key: &Keypair, namespace: &str, seq: u64, addresses: u16) -> Request {
+pub(crate) fn register_request(
+    key: &Keypair,
+    namespace: &str,
+    seq: u64,
+    addresses: u16,
+) -> Request {
     let addresses = (1..=addresses).map(|port| -> Multiaddr {
-        format!("/ip4/192.0.2.7/tcp/{port}").parse().expect("a multiaddr")
+        format!("/ip4/192.0.2.7/tcp/{port}")
+            .parse()
+            .expect("a multiaddr")
     });
     let peer = key.public().to_peer_id();
-    let record = PeerRecord { peer, seq, addresses: addresses.collect() };
-    let record = record.seal(Dialect::Legacy, key).expect("an ed25519 key signs");
+    let record = PeerRecord {
+        peer,
+        seq,
+        addresses: addresses.collect(),
+    };
+    let record = record
+        .seal(Dialect::Legacy, key)
+        .expect("an ed25519 key signs");
     Request::Register(RegisterRequest {
         namespace: Some(Bytes::copy_from_slice(namespace.as_bytes())),
         record: Some(record),
@@ -170,7 +212,7 @@ pub fn register_request(key: &Keypair, namespace: &str, seq: u64, addresses: u16
 }
 
 /// A DISCOVER; of everything if the namespace is empty.
-pub fn discover_request(namespace: &str, cookie: Option<Bytes>) -> Request {
+pub(crate) fn discover_request(namespace: &str, cookie: Option<Bytes>) -> Request {
     Request::Discover(DiscoverRequest {
         namespace: Some(Bytes::copy_from_slice(namespace.as_bytes())),
         limit: None,
@@ -181,10 +223,11 @@ pub fn discover_request(namespace: &str, cookie: Option<Bytes>) -> Request {
 
 /// What a DISCOVER found.
 #[derive(Debug)]
-pub struct Discovered {
+pub(crate) struct Discovered {
     /// Each peer with its record's `seq`.
-    pub peers: Vec<(PeerId, u64)>,
-    pub cookie: Bytes,
+    pub(crate) peers: Vec<(PeerId, u64)>,
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) cookie: Bytes,
 }
 
 impl From<DiscoverResponse> for Discovered {
@@ -195,7 +238,24 @@ impl From<DiscoverResponse> for Discovered {
             let record = record.verify().expect("is signed");
             (*record.peer(), record.seq().expect("has a seq"))
         };
-        let peers = response.entries.into_iter().map(|entry| read(entry.record)).collect();
-        Self { peers, cookie: response.cookie.expect("an answer has a cookie") }
+        let name = |namespace: &Option<Bytes>| {
+            let namespace = namespace.as_deref().expect("an entry has a namespace");
+            String::from_utf8_lossy(namespace).into_owned()
+        };
+        let namespaces = response
+            .entries
+            .iter()
+            .map(|entry| name(&entry.namespace))
+            .collect();
+        let peers = response
+            .entries
+            .into_iter()
+            .map(|entry| read(entry.record))
+            .collect();
+        Self {
+            peers,
+            namespaces,
+            cookie: response.cookie.expect("an answer has a cookie"),
+        }
     }
 }

@@ -211,7 +211,7 @@ impl Point for Flat {
         let listing = self.listing(now, &query.scope, dialect);
         let counts = self.has(Fault::OffsetCookie);
         let start = if counts {
-            usize::try_from(after).expect("small").min(listing.len())
+            usize::try_from(after).map_or(listing.len(), |count| count.min(listing.len()))
         } else {
             listing
                 .iter()

@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::model::{Model, Write};
 use crate::ops::Op;
 use crate::point::{Answer, Point};
-use crate::pool;
+use crate::pool::{self, Sample};
 use crate::walk::{SLOTS, Walk};
 
 /// What a case starts with.
@@ -104,15 +104,7 @@ impl<P: Point> Harness<P> {
             }
             Op::Commit { gap, first_part } => self.commit(gap, first_part),
             Op::Deliver { index } => {
-                let log = self.journal.log();
-                let applied: Vec<_> = log
-                    .iter()
-                    .filter(|(seq, _)| *seq <= self.model.applied)
-                    .cloned()
-                    .collect();
-                if let Some((seq, fact)) = applied.get(index % applied.len().max(1)) {
-                    self.point.deliver(*seq, fact.clone());
-                }
+                self.deliver(index);
                 Ok(())
             }
             Op::Erase { max } => self.erase(max),
@@ -144,14 +136,8 @@ impl<P: Point> Harness<P> {
                 ttl_secs,
                 origin,
             } => {
-                let operation = Operation::Register {
-                    namespace: pool::namespace(namespace),
-                    records: pool::sample(peer, version, kind, addresses).records.clone(),
-                    ttl: Ttl::from_secs(ttl_secs).expect("a ttl"),
-                    origin: origin.and_then(|net| {
-                        Origin::from_ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, net)))
-                    }),
-                };
+                let sample = pool::sample(peer, version, kind, addresses);
+                let operation = register(sample, namespace, ttl_secs, origin);
                 self.submit(pool::peer(peer), operation)
             }
             Op::Restart {
@@ -175,6 +161,18 @@ impl<P: Point> Harness<P> {
                 self.latest = self.latest.max(self.now);
                 Ok(())
             }
+        }
+    }
+
+    /// A fact that was applied before comes again.
+    fn deliver(&mut self, index: usize) {
+        let log = self.journal.log().iter();
+        let applied: Vec<_> = log
+            .filter(|(seq, _)| *seq <= self.model.applied)
+            .cloned()
+            .collect();
+        if let Some((seq, fact)) = applied.get(index % applied.len().max(1)) {
+            self.point.deliver(*seq, fact.clone());
         }
     }
 
@@ -327,7 +325,9 @@ impl<P: Point> Harness<P> {
             if self.forgets {
                 self.journal.forget(*seq);
             }
-            self.walks.iter_mut().for_each(|walk| walk.pass(*seq));
+            self.walks
+                .iter_mut()
+                .for_each(|walk| walk.note_erased(*seq));
         }
         let due = self
             .model
@@ -427,5 +427,15 @@ impl<P: Point> Harness<P> {
         }
         self.point.check(self.latest, &self.model, &self.journal);
         Ok(())
+    }
+}
+
+fn register(sample: &Sample, namespace: usize, ttl_secs: u64, origin: Option<u8>) -> Operation {
+    let ip = |net| IpAddr::V4(Ipv4Addr::new(203, 0, 113, net));
+    Operation::Register {
+        namespace: pool::namespace(namespace),
+        records: sample.records.clone(),
+        ttl: Ttl::from_secs(ttl_secs).expect("a ttl"),
+        origin: origin.and_then(|net| Origin::from_ip(ip(net))),
     }
 }

@@ -8,6 +8,7 @@
 //! A failure prints the line that replays it.
 
 mod cookies;
+mod desk;
 mod flat;
 mod harness;
 mod journal;
@@ -20,6 +21,7 @@ mod pool;
 mod real;
 mod replicas;
 mod walk;
+mod writer;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};

@@ -9,7 +9,7 @@ use crate::model::Fault;
 use crate::{ops, runner};
 
 /// A fault must show within so many cases.
-const CASES_MAX: usize = 400;
+const CASES_MAX: usize = 200;
 
 /// The first case that shows the fault, and how.
 fn first_violation(fault: Option<Fault>, cases: usize) -> Option<(usize, String)> {
@@ -17,7 +17,9 @@ fn first_violation(fault: Option<Fault>, cases: usize) -> Option<(usize, String)
     (0..cases).find_map(|number| {
         let case = ops::case().new_tree(&mut runner).expect("a case").current();
         let outcome = run(&case, Flat::new(&case.setup, fault));
-        outcome.err().map(|violation| (number, format!("{}\n{case:?}", violation.0)))
+        outcome
+            .err()
+            .map(|violation| (number, format!("{}\n{case:?}", violation.0)))
     })
 }
 

@@ -190,7 +190,10 @@ impl Point for Real {
             }
         }
         const STEPS_BETWEEN_COPIES: u64 = 8;
-        let all_applied = journal.log().last().is_none_or(|(seq, _)| *seq <= registry.applied());
+        let all_applied = journal
+            .log()
+            .last()
+            .is_none_or(|(seq, _)| *seq <= registry.applied());
         if all_applied && journal.head().get().is_multiple_of(STEPS_BETWEEN_COPIES) {
             self.check_copies(now, journal);
         }

@@ -30,9 +30,10 @@ pub(crate) struct Walk {
     decided: Option<Dialect>,
     /// The sequence numbers that this walk was shown.
     seen: BTreeSet<Seq>,
-    /// Those that were expired when a page passed them, or are erased. They may live again if the
-    /// clock goes back.
+    /// Those that were expired when a page passed them. They may live again if the clock goes back.
     passed: BTreeSet<Seq>,
+    /// Those that were erased. They may live again if the clock goes back and the point restarts.
+    erased: BTreeSet<Seq>,
 }
 
 impl Walk {
@@ -53,12 +54,13 @@ impl Walk {
         };
         Self {
             reader,
-            scope: scope(slot / Dialect::ALL.len() % 2 == 0),
+            scope: scope((slot / Dialect::ALL.len()).is_multiple_of(2)),
             dialect_default: Dialect::ALL[slot % Dialect::ALL.len()],
             cookie: None,
             decided: None,
             seen: BTreeSet::new(),
             passed: BTreeSet::new(),
+            erased: BTreeSet::new(),
         }
     }
 
@@ -71,8 +73,8 @@ impl Walk {
     }
 
     /// Notes that a registration was due, and is erased.
-    pub(crate) fn pass(&mut self, seq: Seq) {
-        self.passed.insert(seq);
+    pub(crate) fn note_erased(&mut self, seq: Seq) {
+        self.erased.insert(seq);
     }
 
     fn query(&self, entries_max: usize, page_bytes_max: usize) -> Query {
@@ -128,9 +130,10 @@ impl Walk {
             .filter(|it| it.is_in(&self.scope) && shows(it, dialect));
         let (live, expired): (Vec<_>, Vec<_>) = listed.partition(|held| held.is_live(now));
         self.passed.extend(expired.iter().map(|held| held.seq));
+        let known = [&self.seen, &self.passed, &self.erased];
         let missed = live
             .iter()
-            .find(|it| !self.seen.contains(&it.seq) && !self.passed.contains(&it.seq));
+            .find(|it| known.iter().all(|seqs| !seqs.contains(&it.seq)));
         if let Some(missed) = missed {
             // More is to come, so this page must have been full.
             ensure!(

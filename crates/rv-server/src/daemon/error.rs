@@ -17,7 +17,10 @@ pub enum DaemonError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data directory could not be made or opened.
-    #[error("the data directory {} cannot be used: check its path, its owner and the free space", path.display())]
+    #[error(
+        "the data directory {} cannot be used: check its path, its owner and the free space",
+        path.display()
+    )]
     DataDir {
         /// The directory.
         path: PathBuf,
@@ -26,7 +29,11 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// Another process serves from the same data directory.
-    #[error("the data directory {} is in use by another process: stop that one, or name another directory", path.display())]
+    #[error(
+        "the data directory {} is in use by another process: stop that one, or name another \
+         directory",
+        path.display()
+    )]
     DataDirInUse {
         /// The directory.
         path: PathBuf,

@@ -14,13 +14,19 @@ const IDENTITY_BYTES_MAX: u64 = 8_192;
 #[derive(Debug, Error)]
 pub enum IdentityError {
     /// A file that is not overwritten.
-    #[error("{} exists and is never overwritten: name another file, or move it away", path.display())]
+    #[error(
+        "{} exists and is never overwritten: name another file, or move it away",
+        path.display()
+    )]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The file could not be read or written.
-    #[error("the identity {} cannot be read or written: check its path and its owner", path.display())]
+    #[error(
+        "the identity {} cannot be read or written: check its path and its owner",
+        path.display()
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -29,25 +35,39 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// The store is there and its identity is not. A new one would be another point to everybody.
-    #[error("the identity {} is gone but its store is not: restore it from a backup, or make a new one with `rv key new`", path.display())]
+    #[error(
+        "the identity {} is gone but its store is not: restore it from a backup, or make a new \
+         one with `rv key new`",
+        path.display()
+    )]
     Lost {
         /// The file.
         path: PathBuf,
     },
     /// The file holds something else.
-    #[error("{} holds no private key as libp2p writes it: restore it from a backup, or name another file", path.display())]
+    #[error(
+        "{} holds no private key as libp2p writes it: restore it from a backup, or name another \
+         file",
+        path.display()
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
     },
     /// There is no such file.
-    #[error("there is no identity {}: name another file, or make one with `rv key new`", path.display())]
+    #[error(
+        "there is no identity {}: name another file, or make one with `rv key new`",
+        path.display()
+    )]
     Missing {
         /// The file.
         path: PathBuf,
     },
     /// Others than its owner may read or write the file.
-    #[error("the identity {path} has mode {mode:03o} and others can use it: run `chmod 600 {path}`", path = path.display())]
+    #[error(
+        "the identity {path} has mode {mode:03o} and others can use it: run `chmod 600 {path}`",
+        path = path.display()
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -139,7 +159,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 #[cfg(not(unix))]

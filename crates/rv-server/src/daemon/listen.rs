@@ -223,8 +223,8 @@ fn is_taken(error: &io::Error) -> bool {
 fn reason(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "its port is taken by another process, or by another listen address: stop that process, \
-             or choose another port"
+            "its port is taken by another process, or by another listen address: stop that \
+             process, or choose another port"
         }
         io::ErrorKind::AddrNotAvailable => {
             "no interface of this machine has this address: name one that it has, or a wildcard"

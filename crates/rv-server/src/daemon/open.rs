@@ -79,7 +79,6 @@ fn random_epoch() -> Epoch {
     let bits = encoded
         .last_chunk()
         .map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    // The top bit of the last byte of an ed25519 key is a sign, the others are even.
     Epoch::from_bits(bits)
 }
 

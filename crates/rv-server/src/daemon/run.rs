@@ -20,6 +20,11 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// which tell the swarm nothing.
 const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How long connections stay open after the last answer was written, unless the peers close them:
+/// QUIC throws away what has not arrived when it closes, and TCP clients that write into a closed
+/// connection do not read on. A round trip around the world with one packet lost fits.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// How long a stop waits for the journal after the last connection is gone.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -67,16 +72,19 @@ impl Daemon {
         self.swarm.behaviour_mut().rendezvous.drain();
         self.listeners.close(&mut self.swarm);
 
-        // Requests in work first, then the connections: what is closed politely loses no answer
-        // that is still on its way.
+        // Requests in work first. Then their answers must arrive before the connections close, and
+        // what was read at the very moment of the stop may have come to light meanwhile.
         let idle = |daemon: &Self| daemon.swarm.behaviour().rendezvous.requests_in_work() == 0;
+        let alone = |daemon: &Self| daemon.swarm.network_info().num_peers() == 0;
+        self.poll_until(deadline, idle).await;
+        self.poll_until(deadline.min(Instant::now() + LINGER), alone)
+            .await;
         let mut is_clean = self.poll_until(deadline, idle).await;
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             // Err: it has gone by itself meanwhile.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        let alone = |daemon: &Self| daemon.swarm.network_info().num_peers() == 0;
         is_clean &= self.poll_until(deadline, alone).await;
         if !is_clean {
             let in_work = self.swarm.behaviour().rendezvous.requests_in_work();

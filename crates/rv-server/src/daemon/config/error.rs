@@ -14,7 +14,8 @@ use thiserror::Error;
 pub enum ConfigError {
     /// An address that nobody could dial.
     #[error(
-        "external address {address} cannot be dialed: start it with the IP address or the DNS name that peers use, without /p2p/"
+        "external address {address} cannot be dialed: start it with the IP address or the DNS name \
+         that peers use, without /p2p/"
     )]
     ExternalAddress {
         /// The address.
@@ -22,7 +23,9 @@ pub enum ConfigError {
     },
     /// A listen address of another kind.
     #[error(
-        "listen address {address} is not supported: use /ip4/<ip>/tcp/<port>, /ip4/<ip>/tcp/<port>/ws or /ip4/<ip>/udp/<port>/quic-v1, or the same with ip6"
+        "listen address {address} is not supported: use /ip4/<ip>/tcp/<port>, \
+         /ip4/<ip>/tcp/<port>/ws or /ip4/<ip>/udp/<port>/quic-v1, or the same with \
+         ip6"
     )]
     ListenAddress {
         /// The address.
@@ -33,7 +36,8 @@ pub enum ConfigError {
     NoListenAddress,
     /// A name that multistream-select could not carry.
     #[error(
-        "protocol name {name:?} is not valid: use 2 to 140 ASCII characters that begin with a slash, as in /rendezvous/1.0.0"
+        "protocol name {name:?} is not valid: use 2 to 140 ASCII characters that \
+         begin with a slash, as in /rendezvous/1.0.0"
     )]
     Protocol {
         /// The name.
@@ -63,7 +67,10 @@ pub enum ConfigError {
         min: &'static str,
     },
     /// A duration that cannot be a ttl.
-    #[error("{key} is not a ttl: use whole seconds from {min} to {max}", min = Ttl::MIN, max = Ttl::MAX)]
+    #[error(
+        "{key} is not a ttl: use whole seconds from {min} to {max}",
+        min = Ttl::MIN, max = Ttl::MAX
+    )]
     Ttl {
         /// The key with its section.
         key: &'static str,

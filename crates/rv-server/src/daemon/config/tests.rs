@@ -6,19 +6,9 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../../config.example.toml");
 
-fn parse(text: &str) -> Result<Config, String> {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("rv.toml");
-    std::fs::write(&path, text).expect("written");
-    Config::load(&path).map_err(|error| {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        format!("{error}: {}", source.unwrap_or_default())
-    })
-}
-
 #[test]
 fn the_example_is_the_default() {
-    assert_eq!(parse(EXAMPLE).expect("valid"), Config::default());
+    assert_eq!(valid(EXAMPLE), Config::default());
 }
 
 #[test]
@@ -30,7 +20,7 @@ fn the_example_names_every_key_and_no_other() {
 
 #[test]
 fn an_empty_file_is_the_default() {
-    assert_eq!(parse("").expect("valid"), Config::default());
+    assert_eq!(valid(""), Config::default());
 }
 
 #[test]
@@ -40,7 +30,7 @@ fn a_key_that_does_not_exist_is_refused_by_name() {
         ("[limits]\nregistrations = 7", "registrations"),
         ("[stores]\ncache_bytes = 7", "stores"),
     ] {
-        let error = parse(text).expect_err("unknown");
+        let error = refused(text);
         assert!(error.contains(&format!("`{name}`")), "{error}");
     }
 }
@@ -61,7 +51,7 @@ fn values_arrive_where_they_belong() {
         [store]
         erase_after = "1d"
     "#;
-    let point = parse(text).expect("valid").point().expect("valid");
+    let point = valid(text).point().expect("valid");
     assert_eq!(point.protocols.len(), 2);
     assert_eq!(point.limits.pending_max, 7);
     assert_eq!(point.rules.ttl_min.as_secs(), 5_400);
@@ -125,7 +115,7 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ("[log]\nformat = \"xml\"", "`json` or `text`"),
         ("listen = [\"here\"]", "invalid multiaddr"),
     ] {
-        let error = parse(text).expect_err(text);
+        let error = refused(text);
         assert!(error.contains(wanted), "{text}: {error}");
     }
 }
@@ -134,6 +124,24 @@ fn what_cannot_work_is_refused_with_what_to_do() {
 fn a_file_that_is_not_there_is_named() {
     let error = Config::load(Path::new("no/such.toml")).expect_err("missing");
     assert!(error.to_string().contains("no/such.toml"), "{error}");
+}
+
+fn valid(text: &str) -> Config {
+    with_file(text, |path| Config::load(path).expect("valid"))
+}
+
+/// The message and its cause.
+fn refused(text: &str) -> String {
+    let error = with_file(text, |path| Config::load(path).expect_err(text));
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    format!("{error}: {}", source.unwrap_or_default())
+}
+
+fn with_file<T>(text: &str, look: impl FnOnce(&Path) -> T) -> T {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("rv.toml");
+    std::fs::write(&path, text).expect("written");
+    look(&path)
 }
 
 fn keys(table: &toml::Table) -> BTreeSet<String> {

@@ -157,7 +157,10 @@ impl Store {
             }
             Err(error) => {
                 let error = append_error(error);
-                tracing::warn!(%error, "a commit did not end well; opening the journal again");
+                tracing::warn!(
+                    ?error,
+                    "a commit did not end well; opening the journal again"
+                );
                 self.unsettled = Some(Unsettled { seqs, after, error });
                 self.settle()
             }

@@ -1,5 +1,6 @@
 //! The thread that commits, so that no sync of the disk ever holds up a poll.
 
+use std::error::Error;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,7 +77,7 @@ impl Worker {
                 }
                 Outcome::Failed(error) => return Some(self.failed(batch.id, error)),
                 Outcome::Undecided(error) => {
-                    tracing::error!(%error, "whether the last batch is in the journal is unknown");
+                    tracing::debug!(?error, "the journal still cannot be opened");
                     if !std::mem::replace(&mut is_told, true) {
                         self.tell(JournalEvent::Undecided {
                             batch: batch.id,
@@ -97,7 +98,6 @@ impl Worker {
     }
 
     fn failed(&mut self, batch: BatchId, error: AppendError) -> JournalEvent {
-        tracing::warn!(%error, "a batch was not appended to the journal");
         let was_reopened = match error {
             AppendError::Io(_) | AppendError::Damaged(_) => true,
             AppendError::Pausing(_)
@@ -106,7 +106,10 @@ impl Worker {
             | AppendError::Stopped => false,
         };
         if was_reopened && !self.retry_pause.is_zero() {
-            self.paused = Some((Instant::now() + self.retry_pause, error.to_string()));
+            let cause = error
+                .source()
+                .map_or_else(String::new, |source| format!(": {source}"));
+            self.paused = Some((Instant::now() + self.retry_pause, format!("{error}{cause}")));
         }
         JournalEvent::Failed { batch, error }
     }

@@ -1,0 +1,208 @@
+//! Every bound of a client, with its default and the reason for it.
+
+use std::time::Duration;
+
+use rv_proto::{RECORD_ADDRESSES_MAX, Ttl};
+use thiserror::Error;
+
+/// How a client behaves, and what it holds at the most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Whether registrations are refreshed. Default true. Off, each one lapses at its deadline and
+    /// is told as [`Lapsed`](super::Event::Lapsed).
+    pub refresh: bool,
+    /// How long before its deadline a registration is refreshed at the latest. Default 10 s: a
+    /// request over a slow line. At most a quarter of the ttl is used, so that short ones work.
+    pub refresh_margin: Duration,
+    /// How long changed addresses may still change before they are registered. Default 2 s: a
+    /// listener that starts on several interfaces is done by then. Higher means fewer REGISTERs
+    /// and stale addresses for longer.
+    pub address_debounce: Duration,
+    /// The first pause after a failure. Default 1 s. Pauses double from here, each cut at random
+    /// by up to a half.
+    pub backoff_min: Duration,
+    /// The longest pause after a failure. Default 5 min: a point that comes back is used again
+    /// within it. Where a registration is at stake, one thirty-second of its ttl if that is less,
+    /// so that several tries fit between its refresh and its deadline.
+    pub backoff_max: Duration,
+    /// How long one request may take, dial included. Default 30 s. A REGISTER gets a sixteenth of
+    /// its ttl if that is less.
+    pub request_timeout: Duration,
+    /// What a REGISTER of a short ttl gets nevertheless. Default 5 s: a dial over a slow line.
+    pub request_timeout_min: Duration,
+    /// Requests to one point at a time. Default 16: servers allow about 100 streams a connection,
+    /// and the application has other uses for them.
+    pub requests_per_point_max: usize,
+    /// How long the slower points of a discovery are waited for after the first is done. Default
+    /// 2 s: a dead point delays nobody.
+    pub straggler_wait: Duration,
+    /// The shortest pause between two polls of a watch, used while things change. Default 15 s.
+    pub poll_min: Duration,
+    /// The longest pause between two polls of a watch, reached by doubling while nothing changes.
+    /// Default 4 min: half of it is the mean delay of news in a quiet namespace.
+    pub poll_max: Duration,
+    /// How often a watch lists everything anew, which shows who unregistered. Default 15 min.
+    /// Between two of these a peer is gone only at its deadline.
+    pub relist_interval: Duration,
+    /// Entries asked for in one page. Default 1,000, the most that stock points give.
+    pub page_entries: usize,
+    /// Entries of one listing. Default 50,000: about 30 MB. Above it the listing ends with
+    /// [`Bound::Entries`](super::Bound::Entries).
+    pub listing_entries_max: usize,
+    /// Pages of one listing. Default 1,000: there are points that give 64 entries a page. Above it
+    /// the listing ends with [`Bound::Pages`](super::Bound::Pages).
+    pub listing_pages_max: usize,
+    /// Bytes of a cookie. Default 1,024: the longest known are below 300.
+    pub cookie_bytes_max: usize,
+    /// Points. Default 64: each is dialled.
+    pub points_max: usize,
+    /// Namespaces registered in. Default 1,000, what points grant one peer.
+    pub registrations_max: usize,
+    /// Scopes watched. Default 256: each is polled at every point.
+    pub watches_max: usize,
+    /// Operations, that is calls of `register`, `unregister` and `discover`, that are not done.
+    /// Default 1,024.
+    pub operations_max: usize,
+    /// What the cache of discovered peers holds.
+    pub cache: CacheLimits,
+}
+
+/// What a [`PeerCache`](super::PeerCache) holds at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Peers in one namespace. Default 20,000.
+    pub peers_per_namespace: usize,
+    /// Peers in all namespaces together; one in two namespaces counts twice. Default 100,000:
+    /// about 60 MB.
+    pub peers_total: usize,
+}
+
+impl ClientConfig {
+    /// The most addresses in one record; further ones are left out.
+    pub const ADDRESSES_MAX: usize = RECORD_ADDRESSES_MAX;
+
+    /// How often in a row one attempt goes above the `seq` that a refusal names. A point that
+    /// names a higher one each time is not followed further.
+    pub const STALE_RETRIES_MAX: u32 = 2;
+
+    /// The highest stored `seq` that is believed. It lies above the nanoseconds of every clock
+    /// until 2116, and half of all numbers remain above it: a hostile point cannot use them up.
+    pub const SEQ_STORED_MAX: u64 = 1 << 62;
+
+    /// How often UNREGISTER is tried before the deadline is left to remove the registration.
+    pub const UNREGISTER_ATTEMPTS_MAX: u32 = 3;
+
+    /// Bytes that are kept of the text in a refusal.
+    pub const STATUS_TEXT_BYTES_MAX: usize = 512;
+
+    /// The ttl that is meant when neither side names one.
+    pub const TTL_DEFAULT: Ttl = Ttl::DEFAULT;
+
+    /// Checks that the bounds make sense together.
+    ///
+    /// # Errors
+    ///
+    /// Says which of them does not.
+    pub fn validate(&self) -> Result<(), ClientConfigError> {
+        let order = [
+            ("backoff", self.backoff_min, self.backoff_max),
+            ("poll", self.poll_min, self.poll_max),
+            (
+                "request_timeout",
+                self.request_timeout_min,
+                self.request_timeout,
+            ),
+        ];
+        if let Some((what, ..)) = order.into_iter().find(|(_, min, max)| min > max) {
+            return Err(ClientConfigError::Order { what });
+        }
+        let least = Duration::from_millis(100);
+        let durations = [
+            ("backoff_min", self.backoff_min),
+            ("poll_min", self.poll_min),
+            ("relist_interval", self.relist_interval),
+            ("request_timeout_min", self.request_timeout_min),
+        ];
+        if let Some((what, _)) = durations.into_iter().find(|(_, it)| *it < least) {
+            return Err(ClientConfigError::TooShort { what });
+        }
+        let counts = [
+            ("cache.peers_per_namespace", self.cache.peers_per_namespace),
+            ("cache.peers_total", self.cache.peers_total),
+            ("cookie_bytes_max", self.cookie_bytes_max),
+            ("listing_entries_max", self.listing_entries_max),
+            ("listing_pages_max", self.listing_pages_max),
+            ("operations_max", self.operations_max),
+            ("page_entries", self.page_entries),
+            ("points_max", self.points_max),
+            ("registrations_max", self.registrations_max),
+            ("requests_per_point_max", self.requests_per_point_max),
+            ("watches_max", self.watches_max),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((what, _)) => Err(ClientConfigError::Zero { what }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            refresh: true,
+            refresh_margin: Duration::from_secs(10),
+            address_debounce: Duration::from_secs(2),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(5 * 60),
+            request_timeout: Duration::from_secs(30),
+            request_timeout_min: Duration::from_secs(5),
+            requests_per_point_max: 16,
+            straggler_wait: Duration::from_secs(2),
+            poll_min: Duration::from_secs(15),
+            poll_max: Duration::from_secs(4 * 60),
+            relist_interval: Duration::from_secs(15 * 60),
+            page_entries: 1_000,
+            listing_entries_max: 50_000,
+            listing_pages_max: 1_000,
+            cookie_bytes_max: 1_024,
+            points_max: 64,
+            registrations_max: 1_000,
+            watches_max: 256,
+            operations_max: 1_024,
+            cache: CacheLimits::default(),
+        }
+    }
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            peers_per_namespace: 20_000,
+            peers_total: 100_000,
+        }
+    }
+}
+
+/// Bounds that contradict each other, or allow nothing.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientConfigError {
+    /// The least is above the most.
+    #[error("{what}: the shortest is above the longest")]
+    Order {
+        /// Of what.
+        what: &'static str,
+    },
+    /// A pause so short that the client would never rest.
+    #[error("{what} is below 100 ms")]
+    TooShort {
+        /// Which pause.
+        what: &'static str,
+    },
+    /// A bound that allows nothing at all.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// Which bound.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,186 @@
+//! What is made of the entries of a page. Pure, so that it runs where time may be spent.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+use rv_proto::{
+    DiscoverResponse, Entry, Namespace, Record, RecordError, RegisterResponse, Response, Scope,
+    Status, Ttl, UnverifiedRecord,
+};
+use thiserror::Error;
+
+use super::{Breach, Cause, Wanted};
+
+/// A response that was compared with its request and whose records were verified.
+///
+/// Signatures are most of what a page costs, so a shell can make this in a task of its own, for
+/// instance the one that read the response, and hand it to
+/// [`handle_checked`](super::Client::handle_checked).
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub(super) answer: Answer,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Failed(Cause),
+    Page(CheckedPage),
+    Register { status_text: String, ttl_secs: Option<u64> },
+    Unregister,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct CheckedPage {
+    pub(super) entries: Vec<CheckedEntry>,
+    pub(super) skipped: Skipped,
+    /// How many entries there were, usable or not.
+    pub(super) count: usize,
+    pub(super) cookie: Option<Bytes>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct CheckedEntry {
+    pub(super) namespace: Namespace,
+    pub(super) record: Arc<Record>,
+    pub(super) ttl: Ttl,
+}
+
+/// Entries that are not usable. One bad entry costs no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many.
+    pub count: usize,
+    /// Each reason with its number, in the order in which they came; the first
+    /// [`Skipped::REASONS_MAX`].
+    pub reasons: Vec<(Skip, usize)>,
+}
+
+/// Why an entry is not usable.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skip {
+    /// Its ttl is 0.
+    #[error("expired")]
+    Expired,
+    /// It is of another namespace than was asked for.
+    #[error("of another namespace")]
+    ForeignNamespace,
+    /// It names no namespace, and none was asked for.
+    #[error("without a namespace")]
+    NoNamespace,
+    /// It has no record.
+    #[error("without a record")]
+    NoRecord,
+    /// It is the asking peer itself.
+    #[error("our own")]
+    Own,
+    /// Its record is no record, or forged.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Skipped {
+    /// As many different reasons are told apart.
+    pub const REASONS_MAX: usize = 16;
+
+    pub(super) fn add(&mut self, skip: Skip) {
+        self.count += 1;
+        let known = self.reasons.iter_mut().find(|(reason, _)| *reason == skip);
+        match known {
+            Some((_, count)) => *count += 1,
+            None if self.reasons.len() < Self::REASONS_MAX => self.reasons.push((skip, 1)),
+            None => {}
+        }
+    }
+}
+
+impl Checked {
+    /// Compares the response with its request, which `local` made, and verifies its records.
+    pub fn new(local: &PeerId, request: &Wanted, response: Response) -> Self {
+        let answer = match (request, response) {
+            (Wanted::Register { .. }, Response::Register(response)) => check_register(response),
+            (Wanted::Discover { scope, limit, .. }, Response::Discover(response)) => {
+                check_page(local, scope, *limit, response)
+            }
+            (Wanted::Unregister { .. }, _) => Answer::Unregister,
+            (
+                Wanted::Register { .. },
+                Response::Discover(_) | Response::Subscribe(_),
+            )
+            | (
+                Wanted::Discover { .. },
+                Response::Register(_) | Response::Subscribe(_),
+            ) => Answer::Failed(Breach::WrongResponse.into()),
+        };
+        Self { answer }
+    }
+}
+
+fn check_register(response: RegisterResponse) -> Answer {
+    let RegisterResponse {
+        status,
+        status_text,
+        ttl_secs,
+    } = response;
+    if status == Status::OK {
+        Answer::Register { status_text, ttl_secs }
+    } else {
+        Answer::Failed(Cause::refused(status, &status_text))
+    }
+}
+
+fn check_page(local: &PeerId, scope: &Scope, limit: usize, response: DiscoverResponse) -> Answer {
+    if response.status != Status::OK {
+        return Answer::Failed(Cause::refused(response.status, &response.status_text));
+    }
+    let mut page = CheckedPage {
+        entries: Vec::new(),
+        skipped: Skipped::default(),
+        count: response.entries.len(),
+        cookie: response.cookie.filter(|cookie| !cookie.is_empty()),
+    };
+    let _ = limit;
+    for entry in response.entries {
+        match check_entry(local, scope, entry) {
+            Ok(entry) => page.entries.push(entry),
+            Err(skip) => page.skipped.add(skip),
+        }
+    }
+    Answer::Page(page)
+}
+
+fn check_entry(local: &PeerId, scope: &Scope, entry: Entry) -> Result<CheckedEntry, Skip> {
+    let namespace = read_namespace(scope, entry.namespace.as_deref().unwrap_or_default())?;
+    let ttl = read_ttl(entry.ttl_secs)?;
+    let bytes = entry.record.filter(|record| !record.is_empty());
+    let record = UnverifiedRecord::parse(bytes.ok_or(Skip::NoRecord)?)?;
+    // Before the signature, which costs a thousand times more.
+    if record.peer() == local {
+        return Err(Skip::Own);
+    }
+    let record = Arc::new(record.verify()?);
+    Ok(CheckedEntry { namespace, record, ttl })
+}
+
+/// go leaves the namespace out where it was asked for.
+fn read_namespace(scope: &Scope, named: &[u8]) -> Result<Namespace, Skip> {
+    match (scope, named) {
+        (Scope::Namespace(asked), []) => Ok(asked.clone()),
+        (Scope::Namespace(asked), named) if named == asked.as_str().as_bytes() => {
+            Ok(asked.clone())
+        }
+        (Scope::Namespace(_), _) => Err(Skip::ForeignNamespace),
+        (Scope::All, []) => Err(Skip::NoNamespace),
+        (Scope::All, named) => Namespace::from_bytes(named).map_err(|_| Skip::ForeignNamespace),
+    }
+}
+
+/// What remains, at most what the protocol allows; 2 h if the point does not say.
+fn read_ttl(ttl_secs: Option<u64>) -> Result<Ttl, Skip> {
+    match ttl_secs {
+        Some(0) => Err(Skip::Expired),
+        Some(secs) => Ok(Ttl::from_secs(secs).unwrap_or(Ttl::MAX)),
+        None => Ok(Ttl::DEFAULT),
+    }
+}
