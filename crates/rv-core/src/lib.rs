@@ -10,6 +10,9 @@
 //! - [`Registry`] is the applied state. [`Registry::apply`] never refuses, [`Registry::discover`]
 //!   never changes anything.
 //!
+//! The other side is [`client`]: it keeps a peer registered at any number of points, and finds
+//! others there.
+//!
 //! # Families of methods
 //!
 //! `handle_*` takes something in, `poll_output` gives the next effect out, `apply` changes the
@@ -53,6 +56,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod client;
 mod limits;
 mod refusal;
 mod registry;

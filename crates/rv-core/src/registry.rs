@@ -9,7 +9,8 @@ mod reading;
 mod registration;
 mod replay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use libp2p_identity::PeerId;
@@ -32,8 +33,8 @@ use index::PageIndex;
 /// - [`apply`](Self::apply) takes facts in the order of their sequence numbers and never refuses;
 ///   rules were judged by the [`Writer`](crate::Writer). A fact that was applied before is ignored.
 /// - [`discover`](Self::discover) reads and changes nothing, not even a counter.
-/// - An expired registration is invisible at once and stays in memory until
-///   [`erase`](Self::erase).
+/// - An expired registration is invisible at once. [`hide`](Self::hide) takes it out of the listings
+///   and the counts, so that nobody steps over it; [`erase`](Self::erase) forgets it.
 ///
 /// # Cost
 ///
@@ -46,6 +47,7 @@ pub struct Registry {
     applied: Seq,
     by_key: BTreeMap<Key, Arc<Registration>>,
     by_expiry: BTreeMap<(Time, Seq), Arc<Registration>>,
+    hidden: BTreeSet<(Time, Seq)>,
     pages: PageIndex,
     owners: BTreeMap<PeerId, Owner>,
     origins: BTreeMap<Origin, usize>,
@@ -55,7 +57,7 @@ pub struct Registry {
 /// One registration's name: a peer in a namespace.
 pub(crate) type Key = (PeerId, Namespace);
 
-/// What all registrations of one peer add up to.
+/// What all registrations of one peer in sight add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Owner {
     registrations: usize,
@@ -71,6 +73,7 @@ impl Registry {
             applied: Seq::ZERO,
             by_key: BTreeMap::new(),
             by_expiry: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             pages: PageIndex::default(),
             owners: BTreeMap::new(),
             origins: BTreeMap::new(),
@@ -109,13 +112,37 @@ impl Registry {
         self.head = self.head.max(head);
     }
 
-    /// Up to `max` registrations that are due at `now`, the earliest deadline first.
-    pub fn due(&self, now: Time, max: usize) -> Vec<Arc<Registration>> {
-        let due = self
-            .by_expiry
+    /// Registrations that are due at `now`, hidden or not, the earliest deadline first.
+    pub fn due(&self, now: Time) -> impl Iterator<Item = &Arc<Registration>> {
+        self.by_expiry
             .values()
-            .take_while(|registration| registration.is_expired(now));
-        due.take(max).cloned().collect()
+            .take_while(move |held| held.is_expired(now))
+    }
+
+    /// Registrations that are due at `now` and not hidden yet, the earliest deadline first.
+    pub fn due_in_sight(&self, now: Time) -> impl Iterator<Item = &Arc<Registration>> {
+        let behind = self
+            .hidden
+            .last()
+            .map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
+        let rest = self.by_expiry.range((behind, Bound::Unbounded));
+        rest.map(|(_, held)| held)
+            .take_while(move |held| held.is_expired(now))
+    }
+
+    /// Takes an expired registration out of every listing and out of the counts of its peer and
+    /// its network, but keeps it and its place among all registrations.
+    ///
+    /// Not to be undone, so only a clock that never goes back may decide on it.
+    pub fn hide(&mut self, registration: &Registration) {
+        if self.holds(registration) && self.hidden.insert(deadline(registration)) {
+            self.leave_sight(registration);
+        }
+    }
+
+    /// Whether a registration was hidden.
+    pub fn is_hidden(&self, registration: &Registration) -> bool {
+        self.hidden.contains(&deadline(registration))
     }
 
     /// Forgets a registration if it is still the one that is held under its name.
@@ -123,11 +150,12 @@ impl Registry {
     /// Expiry is not a fact: every copy of the log knows the deadline.
     pub fn erase(&mut self, registration: &Registration) -> bool {
         let key = (registration.peer(), registration.namespace().clone());
-        let held = self
-            .by_key
-            .get(&key)
-            .is_some_and(|held| held.seq() == registration.seq());
-        held && self.take(&key).is_some()
+        self.holds(registration) && self.take(&key).is_some()
+    }
+
+    fn holds(&self, registration: &Registration) -> bool {
+        let held = self.registration(registration.peer(), registration.namespace());
+        held.is_some_and(|held| held.seq() == registration.seq())
     }
 
     /// The log that sequence numbers and cookies belong to.
@@ -145,7 +173,7 @@ impl Registry {
         self.applied
     }
 
-    /// How many registrations are held, expired ones that were not erased yet included.
+    /// How many registrations are held, hidden ones included.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -176,28 +204,32 @@ impl Registry {
 
     /// All registrations of `peer`, by namespace, expired or not.
     pub fn registrations_of(&self, peer: PeerId) -> impl Iterator<Item = &Registration> {
-        let least = Namespace::new("\0").expect("one byte of UTF-8 is a namespace");
-        let from_first = self.by_key.range((peer, least)..);
-        from_first
-            .take_while(move |((owner, _), _)| *owner == peer)
-            .map(|(_, held)| held.as_ref())
+        let from_first = self.by_key.range((peer, first_namespace())..);
+        let of_peer = from_first.take_while(move |((owner, _), _)| *owner == peer);
+        of_peer.map(|(_, held)| held.as_ref())
     }
 
-    /// How many registrations `peer` holds.
+    /// How many registrations `peer` holds, hidden ones left out.
     pub fn count_of_peer(&self, peer: PeerId) -> usize {
         self.owners
             .get(&peer)
             .map_or(0, |owner| owner.registrations)
     }
 
-    /// How many registrations came from `origin`.
+    /// How many registrations came from `origin`, hidden ones left out.
     pub fn count_of_origin(&self, origin: Origin) -> usize {
         self.origins.get(&origin).copied().unwrap_or(0)
     }
 
-    /// Every namespace with the number of its registrations, in order of their names.
+    /// Every namespace with the number of its registrations, hidden ones left out, in order of
+    /// their names.
     pub fn namespaces(&self) -> impl Iterator<Item = (&Namespace, usize)> {
         self.pages.namespaces()
+    }
+
+    /// How many namespaces there are.
+    pub fn namespace_count(&self) -> usize {
+        self.pages.namespaces().len()
     }
 
     /// The dialect of a peer's own registrations: the strictest, when there are several.
@@ -214,17 +246,9 @@ impl Registry {
         let key = (registered.peer, registered.namespace.clone());
         let replaced = self.take(&key);
         let registration = Arc::new(Registration::new(seq, registered));
-        self.pages.insert(&registration);
+        self.enter_sight(&registration);
         self.by_expiry
-            .insert((registration.expires_at(), seq), Arc::clone(&registration));
-        let owner = self.owners.entry(key.0).or_default();
-        owner.registrations += 1;
-        for dialect in registration.registered_dialects().iter() {
-            owner.by_dialect[dialect.index()] += 1;
-        }
-        if let Some(origin) = registration.origin() {
-            *self.origins.entry(origin).or_default() += 1;
-        }
+            .insert(deadline(&registration), Arc::clone(&registration));
         self.record_bytes += registration.record_bytes() as u64;
         self.by_key.insert(key, registration);
         replaced
@@ -232,21 +256,49 @@ impl Registry {
 
     fn take(&mut self, key: &Key) -> Option<Arc<Registration>> {
         let registration = self.by_key.remove(key)?;
-        self.pages.remove(&registration);
-        self.by_expiry
-            .remove(&(registration.expires_at(), registration.seq()));
-        if let Some(owner) = self.owners.get_mut(&key.0) {
+        let deadline = deadline(&registration);
+        self.by_expiry.remove(&deadline);
+        self.record_bytes -= registration.record_bytes() as u64;
+        if !self.hidden.remove(&deadline) {
+            self.leave_sight(&registration);
+        }
+        Some(registration)
+    }
+
+    fn enter_sight(&mut self, registration: &Arc<Registration>) {
+        self.pages.insert(registration);
+        let owner = self.owners.entry(registration.peer()).or_default();
+        owner.registrations += 1;
+        for dialect in registration.registered_dialects().iter() {
+            owner.by_dialect[dialect.index()] += 1;
+        }
+        if let Some(origin) = registration.origin() {
+            *self.origins.entry(origin).or_default() += 1;
+        }
+    }
+
+    fn leave_sight(&mut self, registration: &Registration) {
+        self.pages.remove(registration);
+        if let Some(owner) = self.owners.get_mut(&registration.peer()) {
             owner.subtract(registration.registered_dialects());
             if owner.registrations == 0 {
-                self.owners.remove(&key.0);
+                self.owners.remove(&registration.peer());
             }
         }
         if let Some(origin) = registration.origin() {
             subtract_origin(&mut self.origins, origin);
         }
-        self.record_bytes -= registration.record_bytes() as u64;
-        Some(registration)
     }
+}
+
+/// The first of all namespaces in their order.
+pub(crate) fn first_namespace() -> Namespace {
+    Namespace::new("\0").expect("one byte of UTF-8 is a namespace")
+}
+
+/// A registration's place in the order of expiry.
+fn deadline(registration: &Registration) -> (Time, Seq) {
+    (registration.expires_at(), registration.seq())
 }
 
 impl Owner {

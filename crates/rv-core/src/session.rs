@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_proto::{
-    DecodeError, DiscoverResponse, Namespace, Origin, Record, RecordError, Records,
-    RegisterResponse, Request, Response, Scope, SubscribeResponse, Ttl, UnverifiedRecord,
-    encode_frame,
+    DecodeError, DiscoverResponse, Namespace, Origin, Record, Records, RegisterResponse, Request,
+    Response, Scope, SubscribeResponse, Ttl, UnverifiedRecord, encode_frame,
 };
 
 use crate::registry::{Page, Query};
@@ -119,8 +118,8 @@ pub enum Report {
 ///
 /// - One frame of a stream at a time: the next is handed in after [`Output::Respond`] or
 ///   [`Output::Next`] of the one before.
-/// - A write is submitted when it is read. A DISCOVER waits for the writes that this connection
-///   submitted before it, on whatever stream, so that a peer always reads its own writes.
+/// - Writes are submitted in the order in which they were read, on whatever stream. A DISCOVER
+///   waits for the writes that were read before it, so that a peer always reads its own writes.
 /// - Every request that can be decoded gets one answer of its own type, UNREGISTER apart, which has
 ///   none.
 ///
@@ -132,33 +131,33 @@ pub struct Session {
     peer: PeerId,
     origin: Option<Origin>,
     rules: Rules,
-    working: BTreeMap<StreamId, Work>,
+    /// Writes without a verdict, in the order in which they were read.
     writes: VecDeque<Write>,
+    writes_read: u64,
+    /// DISCOVERs behind writes, in the order in which they were read.
     waiting: VecDeque<WaitingQuery>,
-    writes_submitted: u64,
+    asked: BTreeMap<StreamId, Scope>,
     outputs: VecDeque<Output>,
 }
 
-/// What a stream waits for.
-#[derive(Debug)]
-enum Work {
-    Discover(Scope),
-    Verify { namespace: Namespace, ttl: Ttl },
-    Write,
-}
-
-/// A submitted write. It outlives its stream.
+/// A write without a verdict. Once it is submitted it outlives its stream.
 #[derive(Debug)]
 struct Write {
     number: u64,
     stream: StreamId,
-    operation: WriteKind,
+    stage: Stage,
 }
 
 #[derive(Debug)]
-enum WriteKind {
-    Register(Namespace),
-    Unregister(Scope),
+enum Stage {
+    /// A REGISTER whose signatures are being checked.
+    Verifying { namespace: Namespace, ttl: Ttl },
+    /// Waits for the writes before it to be submitted.
+    Ready(Operation),
+    /// Waits for the verdict.
+    Registering(Namespace),
+    /// Waits for the verdict.
+    Unregistering(Scope),
 }
 
 /// A DISCOVER behind the write with this number.
@@ -176,10 +175,10 @@ impl Session {
             peer,
             origin,
             rules,
-            working: BTreeMap::new(),
             writes: VecDeque::new(),
+            writes_read: 0,
             waiting: VecDeque::new(),
-            writes_submitted: 0,
+            asked: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -189,17 +188,16 @@ impl Session {
         match Request::decode(payload) {
             Ok(Request::Register(request)) => {
                 match request::read_register(request, &self.peer, &self.rules) {
-                    Ok(wanted) => {
-                        let request::WantedRegistration {
-                            namespace,
-                            ttl,
-                            records,
-                        } = wanted;
-                        let work = Work::Verify {
+                    Ok(request::WantedRegistration {
+                        namespace,
+                        ttl,
+                        records,
+                    }) => {
+                        let stage = Stage::Verifying {
                             namespace: namespace.clone(),
                             ttl,
                         };
-                        self.working.insert(stream, work);
+                        self.enqueue(stream, stage);
                         self.outputs.push_back(Output::Verify {
                             stream,
                             namespace,
@@ -212,10 +210,8 @@ impl Session {
             Ok(Request::Unregister(request)) => {
                 match request::read_unregister(&request, &self.peer) {
                     Some(scope) => {
-                        let operation = Operation::Unregister {
-                            scope: scope.clone(),
-                        };
-                        self.submit(stream, WriteKind::Unregister(scope), operation);
+                        self.enqueue(stream, Stage::Ready(Operation::Unregister { scope }));
+                        self.submit_ready();
                     }
                     None => self.outputs.push_back(Output::Next { stream }),
                 }
@@ -232,59 +228,69 @@ impl Session {
     }
 
     /// Takes the outcome of [`Output::Verify`].
-    pub fn handle_verified(&mut self, stream: StreamId, records: Result<Vec<Record>, RecordError>) {
-        let Some(Work::Verify { namespace, ttl }) = self.working.remove(&stream) else {
+    pub fn handle_verified(&mut self, stream: StreamId, records: Result<Vec<Record>, Refusal>) {
+        let verifying = |write: &Write| {
+            write.stream == stream && matches!(write.stage, Stage::Verifying { .. })
+        };
+        let Some(index) = self.writes.iter().position(verifying) else {
             return;
         };
-        let records = records.map_err(Refusal::from);
-        match records.and_then(|all| Records::new(all).ok_or(Refusal::RecordsDiffer)) {
-            Ok(records) => {
-                let kind = WriteKind::Register(namespace.clone());
-                let origin = self.origin;
-                let operation = Operation::Register {
+        let Some(write) = self.writes.get_mut(index) else {
+            return;
+        };
+        let records = records.and_then(|all| Records::new(all).ok_or(Refusal::RecordsDiffer));
+        match (records, &write.stage) {
+            (Ok(records), Stage::Verifying { namespace, ttl }) => {
+                let (namespace, ttl, origin) = (namespace.clone(), *ttl, self.origin);
+                write.stage = Stage::Ready(Operation::Register {
                     namespace,
                     records,
                     ttl,
                     origin,
-                };
-                self.submit(stream, kind, operation);
+                });
             }
-            Err(refusal) => self.refuse_register(stream, refusal),
+            (Ok(_), Stage::Ready(_) | Stage::Registering(_) | Stage::Unregistering(_)) => {}
+            (Err(refusal), _) => {
+                self.writes.remove(index);
+                self.refuse_register(stream, refusal);
+            }
         }
+        self.submit_ready();
+        self.ask_what_waited();
     }
 
     /// Takes the verdict on [`Output::Submit`].
     ///
     /// Verdicts may come in any order.
     pub fn handle_verdict(&mut self, stream: StreamId, verdict: Verdict) {
-        let Some(index) = self.writes.iter().position(|write| write.stream == stream) else {
+        let submitted = |write: &Write| write.stream == stream && write.stage.is_submitted();
+        let Some(index) = self.writes.iter().position(submitted) else {
             return;
         };
         let Some(write) = self.writes.remove(index) else {
             return;
         };
-        self.working.remove(&stream);
-        match (write.operation, verdict) {
-            (WriteKind::Register(namespace), Verdict::Registered { ttl }) => {
+        match (write.stage, verdict) {
+            (Stage::Registering(namespace), Verdict::Registered { ttl }) => {
                 self.outputs
                     .push_back(Output::Report(Report::Registered { namespace, ttl }));
                 self.respond_register(stream, Ok(ttl));
             }
-            (WriteKind::Register(_), Verdict::Refused(refusal)) => {
+            (Stage::Registering(_), Verdict::Refused(refusal)) => {
                 self.refuse_register(stream, refusal);
             }
-            (WriteKind::Unregister(scope), Verdict::Unregistered { count }) => {
+            (Stage::Unregistering(scope), Verdict::Unregistered { count }) => {
                 self.outputs
                     .push_back(Output::Report(Report::Unregistered { scope, count }));
                 self.outputs.push_back(Output::Next { stream });
             }
-            (WriteKind::Unregister(_), Verdict::Refused(refusal)) => {
+            (Stage::Unregistering(_), Verdict::Refused(refusal)) => {
                 self.outputs
                     .push_back(Output::Report(Report::UnregisterLost { refusal }));
                 self.outputs.push_back(Output::Next { stream });
             }
-            (WriteKind::Register(_), Verdict::Unregistered { .. })
-            | (WriteKind::Unregister(_), Verdict::Registered { .. }) => {
+            (_, Verdict::Registered { .. } | Verdict::Unregistered { .. })
+            | (Stage::Verifying { .. } | Stage::Ready(_), Verdict::Refused(_)) => {
                 debug_assert!(false, "a verdict is of its operation's kind");
                 self.outputs.push_back(Output::Next { stream });
             }
@@ -294,7 +300,7 @@ impl Session {
 
     /// Takes the answer to [`Output::Discover`].
     pub fn handle_page(&mut self, stream: StreamId, page: Result<Page, Refusal>) {
-        let Some(Work::Discover(scope)) = self.working.remove(&stream) else {
+        let Some(scope) = self.asked.remove(&stream) else {
             return;
         };
         match page {
@@ -311,8 +317,12 @@ impl Session {
 
     /// Takes note that a stream is gone. A write that it submitted goes on.
     pub fn handle_stream_closed(&mut self, stream: StreamId) {
-        self.working.remove(&stream);
+        self.asked.remove(&stream);
         self.waiting.retain(|waiting| waiting.stream != stream);
+        self.writes
+            .retain(|write| write.stream != stream || write.stage.is_submitted());
+        self.submit_ready();
+        self.ask_what_waited();
     }
 
     /// The next effect, in order.
@@ -325,24 +335,41 @@ impl Session {
         !self.writes.is_empty()
     }
 
-    fn submit(&mut self, stream: StreamId, kind: WriteKind, operation: Operation) {
-        self.writes_submitted += 1;
-        self.working.insert(stream, Work::Write);
+    fn enqueue(&mut self, stream: StreamId, stage: Stage) {
+        self.writes_read += 1;
         self.writes.push_back(Write {
-            number: self.writes_submitted,
+            number: self.writes_read,
             stream,
-            operation: kind,
+            stage,
         });
-        self.outputs.push_back(Output::Submit { stream, operation });
+    }
+
+    /// Submits what is ready, but nothing before a write that was read earlier.
+    fn submit_ready(&mut self) {
+        for write in &mut self.writes {
+            let stream = write.stream;
+            let submitted = match &write.stage {
+                Stage::Verifying { .. } => return,
+                Stage::Registering(_) | Stage::Unregistering(_) => continue,
+                Stage::Ready(Operation::Register { namespace, .. }) => {
+                    Stage::Registering(namespace.clone())
+                }
+                Stage::Ready(Operation::Unregister { scope }) => {
+                    Stage::Unregistering(scope.clone())
+                }
+            };
+            if let Stage::Ready(operation) = std::mem::replace(&mut write.stage, submitted) {
+                self.outputs.push_back(Output::Submit { stream, operation });
+            }
+        }
     }
 
     fn ask(&mut self, stream: StreamId, query: Query) {
-        self.working
-            .insert(stream, Work::Discover(query.scope.clone()));
+        self.asked.insert(stream, query.scope.clone());
         if self.writes.is_empty() {
             self.outputs.push_back(Output::Discover { stream, query });
         } else {
-            let after_write = self.writes_submitted;
+            let after_write = self.writes_read;
             self.waiting.push_back(WaitingQuery {
                 after_write,
                 stream,
@@ -352,7 +379,7 @@ impl Session {
     }
 
     fn ask_what_waited(&mut self) {
-        let oldest_write = self.writes.iter().map(|write| write.number).min();
+        let oldest_write = self.writes.front().map(|write| write.number);
         while let Some(waiting) = self.waiting.front() {
             if oldest_write.is_some_and(|number| number <= waiting.after_write) {
                 return;
@@ -397,5 +424,14 @@ impl Session {
     fn respond(&mut self, stream: StreamId, response: Response) {
         let frame = encode_frame(&response.encode()).into();
         self.outputs.push_back(Output::Respond { stream, frame });
+    }
+}
+
+impl Stage {
+    fn is_submitted(&self) -> bool {
+        match self {
+            Self::Registering(_) | Self::Unregistering(_) => true,
+            Self::Ready(_) | Self::Verifying { .. } => false,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The one place where writes are judged, in order, before they become facts.
 
+mod judge;
 mod overlay;
 mod rate;
 
@@ -7,13 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use libp2p_identity::PeerId;
-use rv_proto::{
-    Dialect, Fact, Namespace, Origin, Records, Registered, Removed, Scope, Seq, Time, Ttl,
-};
+use rv_proto::{Fact, Namespace, Origin, Records, Scope, Seq, Time, Ttl};
 
-use crate::registry::{Key, Registration, Registry};
+use crate::registry::{Registration, Registry};
 use crate::{Limits, Refusal};
-use overlay::{Effect, Overlay};
+use overlay::Overlay;
 use rate::RateLimit;
 
 /// What a peer wants changed.
@@ -79,18 +78,19 @@ pub enum Verdict {
 /// # Limits
 ///
 /// A refresh, which is a REGISTER of a name that the peer holds, takes no new place and is exempt
-/// from every limit on counts. Registrations that are expired but not erased hold their place.
+/// from every limit on counts; one that comes from a network which is full stays charged to the
+/// network that it was charged to before. A record that is larger than the one that it replaces
+/// needs room like any other.
 #[derive(Debug)]
 pub struct Writer {
     limits: Limits,
     rate: RateLimit,
     pending: VecDeque<Pending>,
     overlay: Overlay,
-    batch: Option<BatchProgress>,
+    append: Append,
     tickets: u64,
     draining: bool,
     pressed: bool,
-    stalled: bool,
 }
 
 #[derive(Debug)]
@@ -100,10 +100,17 @@ struct Pending {
     verdict: Verdict,
 }
 
-/// The batch that the journal has: how many of the pending writes are in it.
-#[derive(Clone, Copy, Debug)]
-struct BatchProgress {
-    writes: usize,
+/// What the journal has of the pending writes: so many of the first ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Append {
+    Idle,
+    InFlight {
+        writes: usize,
+    },
+    /// In flight, and nobody knows when it will be decided.
+    Stalled {
+        writes: usize,
+    },
 }
 
 impl Writer {
@@ -119,11 +126,10 @@ impl Writer {
             limits,
             pending: VecDeque::new(),
             overlay: Overlay::default(),
-            batch: None,
+            append: Append::Idle,
             tickets: 0,
             draining: false,
             pressed: false,
-            stalled: false,
         }
     }
 
@@ -135,37 +141,19 @@ impl Writer {
         peer: PeerId,
         operation: Operation,
     ) -> Submitted {
-        let judged = match operation {
-            Operation::Register {
-                namespace,
-                records,
-                ttl,
-                origin,
-            } => {
-                let expires_at = now.saturating_add(ttl.as_duration());
-                let granted = ttl;
-                let wanted = Registered {
-                    namespace,
-                    peer,
-                    records,
-                    granted,
-                    expires_at,
-                    origin,
-                };
-                self.judge_register(now, registry, &wanted).map(|()| {
-                    let verdict = Verdict::Registered { ttl };
-                    (vec![Fact::Registered(wanted)], verdict)
-                })
-            }
-            Operation::Unregister { scope } => self.judge_admission().map(|()| {
-                let facts = self.removals(registry, peer, &scope);
-                let verdict = Verdict::Unregistered { count: facts.len() };
-                (facts, verdict)
-            }),
-        };
-        match judged {
+        match self.judge(now, registry, peer, operation) {
             Ok((facts, verdict)) if facts.is_empty() => Submitted::Done(verdict),
-            Ok((facts, verdict)) => Submitted::Pending(self.enqueue(registry, facts, verdict)),
+            Ok((facts, verdict)) => {
+                self.overlay_facts(registry, &facts);
+                self.tickets += 1;
+                let ticket = Ticket(self.tickets);
+                self.pending.push_back(Pending {
+                    ticket,
+                    facts: facts.into(),
+                    verdict,
+                });
+                Submitted::Pending(ticket)
+            }
             Err(refusal) => {
                 self.pressed |= refusal == Refusal::Full;
                 Submitted::Done(Verdict::Refused(refusal))
@@ -173,9 +161,20 @@ impl Writer {
         }
     }
 
+    /// Whether a REGISTER of `peer` would meet its rate limit. To be asked before a signature is
+    /// checked, which costs more than all the rest.
+    pub fn is_rate_limited(&self, now: Time, peer: PeerId) -> bool {
+        !self.rate.has_token(now, peer)
+    }
+
+    /// Charges `peer` for a REGISTER that is not submitted, because its signature is wrong.
+    pub fn charge(&mut self, now: Time, peer: PeerId) {
+        self.rate.admit(now, peer);
+    }
+
     /// The facts of the next append, in order; `None` while one is in flight or nothing waits.
     pub fn next_batch(&mut self) -> Option<Vec<Fact>> {
-        if self.batch.is_some() {
+        if self.is_appending() {
             return None;
         }
         let mut facts = Vec::new();
@@ -190,8 +189,18 @@ impl Writer {
         if facts.is_empty() {
             return None;
         }
-        self.batch = Some(BatchProgress { writes });
+        self.append = Append::InFlight { writes };
         Some(facts)
+    }
+
+    /// Notes that a batch without facts is in flight, which a journal needs to forget something.
+    /// It ends as every batch does. False while another is in flight.
+    pub fn begin_without_facts(&mut self) -> bool {
+        let is_idle = !self.is_appending();
+        if is_idle {
+            self.append = Append::InFlight { writes: 0 };
+        }
+        is_idle
     }
 
     /// Applies durable facts of the batch in flight and returns the verdicts that became final.
@@ -199,41 +208,49 @@ impl Writer {
     /// `seqs` are the sequence numbers of the batch's facts in order. A long batch may be applied
     /// in several calls, each with the next part of its sequence numbers, so that a lock on the
     /// registry is held for a bounded time.
+    ///
+    /// # Panics
+    ///
+    /// If there are more sequence numbers than facts in the batch.
     pub fn apply(&mut self, registry: &mut Registry, seqs: &[Seq]) -> Vec<(Ticket, Verdict)> {
+        let mut writes = self.writes_in_flight();
         let mut verdicts = Vec::new();
         for seq in seqs {
-            let Some(batch) = &mut self.batch else { break };
-            let Some(pending) = self.pending.front_mut() else {
-                break;
-            };
-            if let Some(fact) = pending.facts.pop_front() {
-                self.overlay.settle(&fact);
-                registry.apply(*seq, fact);
-            }
-            if pending.facts.is_empty() {
-                batch.writes -= 1;
-                let done = batch.writes == 0;
-                if let Some(Pending {
+            assert!(writes > 0, "one sequence number for each fact of the batch");
+            let write = self
+                .pending
+                .front_mut()
+                .expect("a write in flight is pending");
+            let fact = write.facts.pop_front().expect("a pending write has a fact");
+            let is_done = write.facts.is_empty();
+            self.overlay.settle(&fact);
+            registry.apply(*seq, fact);
+            if is_done
+                && let Some(Pending {
                     ticket, verdict, ..
                 }) = self.pending.pop_front()
-                {
-                    verdicts.push((ticket, verdict));
-                }
-                if done {
-                    self.batch = None;
-                    self.stalled = false;
-                }
+            {
+                verdicts.push((ticket, verdict));
+                writes -= 1;
             }
         }
+        self.append = match self.append {
+            _ if writes == 0 => Append::Idle,
+            Append::Idle | Append::InFlight { .. } => Append::InFlight { writes },
+            Append::Stalled { .. } => Append::Stalled { writes },
+        };
         verdicts
     }
 
     /// The append of the batch in flight failed, so all that was judged on it fails as well.
     ///
-    /// Returns the writes that changed nothing.
+    /// Returns the writes that changed nothing. Nothing is judged on a batch without facts.
     pub fn fail(&mut self) -> Vec<Ticket> {
-        self.batch = None;
-        self.stalled = false;
+        let writes = self.writes_in_flight();
+        self.append = Append::Idle;
+        if writes == 0 {
+            return Vec::new();
+        }
         self.overlay = Overlay::default();
         self.pending
             .drain(..)
@@ -247,12 +264,11 @@ impl Writer {
     /// Returns the writes of the batch, whose outcome is unknown, and the writes behind it, which
     /// changed nothing.
     pub fn stall(&mut self, registry: &Registry) -> (Vec<Ticket>, Vec<Ticket>) {
-        self.stalled = true;
-        let writes = self.batch.map_or(0, |batch| batch.writes);
+        let writes = self.writes_in_flight();
+        if self.is_appending() {
+            self.append = Append::Stalled { writes };
+        }
         let behind = self.pending.split_off(writes);
-        let tickets =
-            |writes: &VecDeque<Pending>| writes.iter().map(|pending| pending.ticket).collect();
-        let (unknown, failed) = (tickets(&self.pending), tickets(&behind));
         self.overlay = Overlay::default();
         let facts: Vec<_> = self
             .pending
@@ -261,12 +277,14 @@ impl Writer {
             .cloned()
             .collect();
         self.overlay_facts(registry, &facts);
-        (unknown, failed)
+        let tickets =
+            |writes: &VecDeque<Pending>| writes.iter().map(|write| write.ticket).collect();
+        (tickets(&self.pending), tickets(&behind))
     }
 
     /// Whether a batch is in flight.
     pub fn is_appending(&self) -> bool {
-        self.batch.is_some()
+        self.append != Append::Idle
     }
 
     /// Refuses every further write.
@@ -279,12 +297,24 @@ impl Writer {
         self.pending.len()
     }
 
-    /// Whether a write was refused because the point is full since this was last asked.
+    /// Whether a write was refused because the point is full, and what is due was not erased
+    /// since.
     ///
     /// A point that is full of expired registrations should erase them even if it would wait
     /// otherwise.
-    pub fn take_pressure(&mut self) -> bool {
-        std::mem::take(&mut self.pressed)
+    pub fn is_pressed(&self) -> bool {
+        self.pressed
+    }
+
+    /// Takes up to `max` registrations that are due at `now` out of sight, and returns how many
+    /// there were. What a fact in flight would replace stays, for it was judged by its place.
+    pub fn hide_due(&self, now: Time, registry: &mut Registry, max: usize) -> usize {
+        let due = registry
+            .due_in_sight(now)
+            .filter(|held| !self.overlay.touches(held));
+        let due: Vec<_> = due.take(max).cloned().collect();
+        due.iter().for_each(|held| registry.hide(held));
+        due.len()
     }
 
     /// Erases up to `max` registrations that are due at `now`, and returns them.
@@ -292,142 +322,24 @@ impl Writer {
     /// One that a fact in flight would replace keeps its place until that fact is applied: it was
     /// judged as a refresh.
     pub fn erase_due(
-        &self,
+        &mut self,
         now: Time,
         registry: &mut Registry,
         max: usize,
     ) -> Vec<Arc<Registration>> {
-        let mut due = registry.due(now, max);
-        due.retain(|held| {
-            !self
-                .overlay
-                .touches(&(held.peer(), held.namespace().clone()))
-        });
-        due.retain(|held| registry.erase(held));
+        let due = registry.due(now).filter(|held| !self.overlay.touches(held));
+        let due: Vec<_> = due.take(max).cloned().collect();
+        for held in &due {
+            registry.erase(held);
+        }
+        self.pressed &= due.len() == max;
         due
     }
 
-    fn judge_admission(&self) -> Result<(), Refusal> {
-        if self.draining {
-            return Err(Refusal::Draining);
-        }
-        if self.stalled {
-            return Err(Refusal::Store);
-        }
-        if self.pending.len() >= self.limits.pending_max {
-            return Err(Refusal::Busy);
-        }
-        Ok(())
-    }
-
-    fn judge_register(
-        &mut self,
-        now: Time,
-        registry: &Registry,
-        wanted: &Registered,
-    ) -> Result<(), Refusal> {
-        self.judge_admission()?;
-        let key = (wanted.peer, wanted.namespace.clone());
-        let held = self.held(registry, &key);
-        for dialect in [Dialect::Legacy, Dialect::Standard] {
-            let seq = wanted.records.of(dialect).and_then(|record| record.seq());
-            let stored = held
-                .as_ref()
-                .and_then(|held| held.live_record_seq(now, dialect));
-            if let (Some(seq), Some(stored)) = (seq, stored)
-                && seq < stored
-            {
-                return Err(Refusal::StaleRecord { seq, stored });
-            }
-        }
-        if !self.rate.admit(now, wanted.peer) {
-            return Err(Refusal::RateLimited);
-        }
-        self.judge_room(registry, held.as_ref(), wanted)
-    }
-
-    /// Whether there is room for `wanted` in the place of `held`.
-    fn judge_room(
-        &self,
-        registry: &Registry,
-        held: Option<&Effect>,
-        wanted: &Registered,
-    ) -> Result<(), Refusal> {
-        let limits = &self.limits;
-        if held.is_none() {
-            let of_peer = self.overlay.count_of_peer(registry, wanted.peer);
-            if of_peer >= limits.registrations_per_peer {
-                return Err(Refusal::PeerFull {
-                    limit: limits.registrations_per_peer,
-                });
-            }
-            if self.overlay.count(registry) >= limits.registrations_total {
-                return Err(Refusal::Full);
-            }
-        }
-        if let Some(origin) = wanted.origin
-            && held.is_none_or(|held| held.origin != Some(origin))
-            && self.overlay.count_of_origin(registry, origin) >= limits.registrations_per_origin
-        {
-            return Err(Refusal::OriginFull {
-                limit: limits.registrations_per_origin,
-            });
-        }
-        let grows_by = wanted
-            .records
-            .bytes()
-            .saturating_sub(held.map_or(0, |held| held.record_bytes));
-        let bytes = self.overlay.record_bytes(registry) + grows_by as u64;
-        if grows_by > 0 && bytes > limits.record_bytes_total {
-            return Err(Refusal::Full);
-        }
-        Ok(())
-    }
-
-    fn removals(&self, registry: &Registry, peer: PeerId, scope: &Scope) -> Vec<Fact> {
-        let keys = match scope {
-            Scope::All => self.overlay.keys_of(registry, peer),
-            Scope::Namespace(namespace) => vec![(peer, namespace.clone())],
-        };
-        let removal = |key: Key| {
-            let held = self.held(registry, &key)?;
-            let (peer, namespace) = key;
-            Some(Fact::Removed(Removed {
-                namespace,
-                peer,
-                expires_at: held.expires_at,
-            }))
-        };
-        keys.into_iter().filter_map(removal).collect()
-    }
-
-    /// What will be held under `key` once everything in flight is applied.
-    fn held(&self, registry: &Registry, key: &Key) -> Option<Effect> {
-        match self.overlay.effect(key) {
-            Some(effect) => effect.clone(),
-            None => registry
-                .registration(key.0, &key.1)
-                .map(Effect::of_registration),
-        }
-    }
-
-    fn enqueue(&mut self, registry: &Registry, facts: Vec<Fact>, verdict: Verdict) -> Ticket {
-        self.overlay_facts(registry, &facts);
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.pending.push_back(Pending {
-            ticket,
-            facts: facts.into(),
-            verdict,
-        });
-        ticket
-    }
-
-    fn overlay_facts(&mut self, registry: &Registry, facts: &[Fact]) {
-        for fact in facts {
-            let key = (*fact.peer(), fact.namespace().clone());
-            let before = self.held(registry, &key);
-            self.overlay.add(key, before.as_ref(), fact);
+    fn writes_in_flight(&self) -> usize {
+        match self.append {
+            Append::Idle => 0,
+            Append::InFlight { writes } | Append::Stalled { writes } => writes,
         }
     }
 }

@@ -178,7 +178,10 @@ async fn a_registration_may_bring_both_signatures_of_one_record() {
 #[tokio::test]
 async fn a_record_that_some_readers_cannot_parse_spoils_no_list() {
     let point = Point::in_memory(Config::default()).await;
-    let (usual, odd) = (address("/ip4/127.0.0.1/tcp/4001"), address("/memory/4001"));
+    let (usual, odd) = (
+        address("/ip4/127.0.0.1/tcp/4001"),
+        address("/ip4/127.0.0.1/udp/4001/utp"),
+    );
     let mixed = [odd.clone(), usual.clone()];
     let odd_legacy = register(&point, |own| own.legacy_of(1, &mixed)).await;
     let odd_standard = register(&point, |own| own.standard_of(1, &mixed)).await;

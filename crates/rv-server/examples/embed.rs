@@ -11,8 +11,7 @@ use futures::StreamExt as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, rendezvous, tcp, yamux};
-use rv_server::rv_proto::Epoch;
-use rv_server::{Behaviour, Config};
+use rv_server::{Behaviour, Config, random_epoch};
 
 /// What the application runs: the point is one behaviour among others.
 #[derive(NetworkBehaviour)]
@@ -34,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let identify = identify::Config::new("/my-app/1.0.0".to_owned(), key.public());
             Ok(App {
                 identify: identify::Behaviour::new(identify),
-                rendezvous: Behaviour::in_memory(Config::default(), fresh_epoch())?,
+                rendezvous: Behaviour::in_memory(Config::default(), random_epoch())?,
             })
         })?
         .build();
@@ -61,15 +60,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         () = serve => {}
     }
     Ok(())
-}
-
-/// An epoch must differ from start to start: a fresh key is as good a source as any.
-fn fresh_epoch() -> Epoch {
-    let random = PeerId::random().to_bytes();
-    let [.., a, b, c, d] = random[..] else {
-        return Epoch::from_bits(0);
-    };
-    Epoch::from_bits(u32::from_be_bytes([a, b, c, d]))
 }
 
 /// Registers with the client of `libp2p-rendezvous` and discovers itself.

@@ -17,7 +17,7 @@ use multiaddr::Protocol;
 use rv_core::{Registry, Report};
 use rv_proto::{Epoch, Namespace, Origin};
 
-use crate::committer::{Open, erase_some};
+use crate::committer::{Open, tidy_some};
 use crate::desk::{Home, Point};
 use crate::{Config, ConfigError, Handler, Stats, SystemClock};
 
@@ -51,7 +51,7 @@ impl Behaviour {
     /// A point that keeps everything in memory. There is nothing to spawn.
     ///
     /// `epoch` must differ from start to start, else cookies of an earlier run would skip what was
-    /// registered since: take it from the system's randomness.
+    /// registered since: [`random_epoch`](crate::random_epoch) gives one.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl NetworkBehaviour for Behaviour {
         }
         if let Some(tick) = &mut self.tick {
             while tick.poll_unpin(cx).is_ready() {
-                tick.reset(erase_some(&self.open.0));
+                tick.reset(tidy_some(&self.open.0));
             }
         }
         Poll::Pending

@@ -35,6 +35,7 @@ pub fn point<J: Journal>(
     let recovered = journal.replay(&mut |seq, fact| replay.restore(seq, fact))?;
     let registry = replay.finish(recovered.epoch, recovered.head);
     let point = Point::new(&config, clock, registry, Home::Journal);
+    point.hide_all_due();
     let open = Arc::new(Open(Arc::clone(&point)));
     let committer = Committer {
         point,
@@ -42,7 +43,8 @@ pub fn point<J: Journal>(
         open: Arc::downgrade(&open),
         tick: Delay::new(Duration::ZERO),
         batches: 0,
-        appending: false,
+        appending: None,
+        patience: Delay::new(UNDECIDED_AFTER),
         stopped: false,
     };
     Ok((Behaviour::new(config, open), committer))
@@ -83,28 +85,42 @@ pub struct Committer<J> {
     open: Weak<Open>,
     tick: Delay,
     batches: u64,
-    appending: bool,
+    /// How many facts the batch in flight has.
+    appending: Option<usize>,
+    /// Until when connections wait for the batch in flight.
+    patience: Delay,
     stopped: bool,
 }
 
-/// How often due registrations are looked for. They are hidden without it.
-pub(crate) const ERASE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often due registrations are looked for. Nobody is shown them meanwhile.
+pub(crate) const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many parts of due registrations are erased in one go, before others get their turn.
-pub(crate) const ERASE_PARTS_MAX: usize = 16;
+/// How many parts of due registrations are hidden and erased in one go, before others get their turn.
+pub(crate) const TIDY_PARTS_MAX: usize = 16;
+
+/// How long connections wait for a journal that does not answer, before they are told that the
+/// outcome is unknown: stock clients give up after about as long.
+const UNDECIDED_AFTER: Duration = Duration::from_secs(10);
+
+/// How many events and batches are handled in one go, before others get their turn.
+const ROUNDS_MAX: usize = 64;
 
 impl<J: Journal> Committer<J> {
     fn handle_event(&mut self, event: JournalEvent) {
         match event {
             JournalEvent::Appended { batch, seqs } => {
                 tracing::trace!(batch = batch.0, facts = seqs.len(), "appended");
-                self.appending = false;
-                self.point.handle_appended(&seqs);
+                if self.appending.take() == Some(seqs.len()) {
+                    self.point.handle_appended(&seqs);
+                } else {
+                    tracing::error!(batch = batch.0, "the journal lost count of a batch's facts");
+                    self.stopped = true;
+                }
             }
             JournalEvent::Failed { batch, error } => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(batch = batch.0, %error, cause, "writes lost");
-                self.appending = false;
+                self.appending = None;
                 self.stopped |= matches!(error, AppendError::Stopped);
                 self.point.handle_failed();
             }
@@ -119,14 +135,15 @@ impl<J: Journal> Committer<J> {
 
     /// Hands the next batch to the journal, if none is in flight.
     fn append(&mut self) -> bool {
-        if self.appending {
+        if self.appending.is_some() {
             return false;
         }
         let Some((facts, forget)) = self.point.next_batch() else {
             return false;
         };
         self.batches += 1;
-        self.appending = true;
+        self.appending = Some(facts.len());
+        self.patience.reset(UNDECIDED_AFTER);
         self.journal.submit(Batch {
             id: BatchId(self.batches),
             facts,
@@ -135,21 +152,36 @@ impl<J: Journal> Committer<J> {
         true
     }
 
-    fn erase(&mut self, cx: &mut Context<'_>) {
+    /// A journal that does not answer in time holds up nobody any longer.
+    fn lose_patience(&mut self, cx: &mut Context<'_>) {
+        if self.appending.is_some() && self.patience.poll_unpin(cx).is_ready() {
+            tracing::error!(batch = self.batches, "the journal does not answer");
+            self.point.handle_undecided();
+        }
+    }
+
+    fn tidy(&mut self, cx: &mut Context<'_>) {
         while self.tick.poll_unpin(cx).is_ready() {
-            self.tick.reset(erase_some(&self.point));
+            self.tick.reset(tidy_some(&self.point));
         }
     }
 }
 
-/// Erases a bounded number of due registrations and tells when to look again.
-pub(crate) fn erase_some(point: &Point) -> Duration {
-    for _ in 0..ERASE_PARTS_MAX {
-        if point.erase_due() == 0 {
-            return ERASE_INTERVAL;
+/// Hides and erases a bounded number of due registrations and tells when to look again.
+pub(crate) fn tidy_some(point: &Point) -> Duration {
+    for _ in 0..TIDY_PARTS_MAX {
+        if !point.tidy() {
+            return TIDY_INTERVAL;
         }
     }
     Duration::from_millis(1)
+}
+
+impl<J> Drop for Committer<J> {
+    /// Nobody commits any more, so nobody may wait for it.
+    fn drop(&mut self) {
+        self.point.close();
+    }
 }
 
 impl<J: Journal + Unpin> Future for Committer<J> {
@@ -158,27 +190,35 @@ impl<J: Journal + Unpin> Future for Committer<J> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.point.register_committer(cx.waker());
-        // 1. What the journal says comes first: connections wait for it.
-        // 2. Then the next batch, which took in all that came meanwhile.
-        loop {
-            if let Poll::Ready(event) = this.journal.poll_event(cx) {
-                this.handle_event(event);
-            } else if !this.append() {
-                break;
-            }
+        for _ in 0..ROUNDS_MAX {
+            // 1. What the journal says comes first: connections wait for it.
+            // 2. Then the next batch, which took in all that came meanwhile.
+            let is_busy = match this.journal.poll_event(cx) {
+                Poll::Ready(event) => {
+                    this.handle_event(event);
+                    true
+                }
+                Poll::Pending => this.append(),
+            };
             if this.stopped {
-                this.point.drain();
+                this.point.close();
                 return Poll::Ready(());
             }
+            if !is_busy {
+                this.lose_patience(cx);
+                // 3. Erasing is never urgent.
+                this.tidy(cx);
+                let is_done = this.appending.is_none() && !this.point.has_pending();
+                if this.open.strong_count() == 0 && is_done {
+                    return Poll::Ready(());
+                }
+                // What was erased is to be forgotten.
+                if !this.append() {
+                    return Poll::Pending;
+                }
+            }
         }
-        // 3. Erasing is never urgent.
-        this.erase(cx);
-        if this.append() {
-            cx.waker().wake_by_ref();
-        }
-        if this.open.strong_count() == 0 && !this.appending && !this.point.has_pending() {
-            return Poll::Ready(());
-        }
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }

@@ -73,6 +73,12 @@ pub struct StreamLimits {
     pub frame_timeout: Duration,
     /// How long one answer may take to be read. Default 30 s: 1 MB at 35 kB a second.
     pub write_timeout: Duration,
+    /// Bytes of answers of one connection that wait for the peer to read them. Default 4 MB. At
+    /// that, no further request of it is read.
+    pub unread_bytes_per_connection: usize,
+    /// The same for all connections together. Default 256 MB. At half of it pages become small,
+    /// and at all of it each connection is answered one request at a time.
+    pub unread_bytes_total: usize,
 }
 
 impl Default for StreamLimits {
@@ -82,6 +88,8 @@ impl Default for StreamLimits {
             idle_timeout: Duration::from_secs(180),
             frame_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
+            unread_bytes_per_connection: 4_000_000,
+            unread_bytes_total: 256_000_000,
         }
     }
 }

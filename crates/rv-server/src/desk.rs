@@ -56,6 +56,9 @@ impl Point {
     /// Facts or expiries under one write lock, so that no reader waits long: about 1 ms.
     const UNDER_LOCK_MAX: usize = Writer::BATCH_FACTS_MAX;
 
+    /// What may wait for the journal to forget it: about 1 MB.
+    const FORGET_WAITING_MAX: usize = 8 * Self::FORGET_MAX;
+
     /// What one batch may forget, so that the writes in it are not held up: a few ms.
     const FORGET_MAX: usize = 1_024;
 
@@ -113,21 +116,34 @@ impl Point {
 
     /// Applies the one write that waits, as the log's next facts.
     fn apply_in_memory(&self, desk: &mut Desk) -> Verdict {
-        let mut last = Verdict::Refused(Refusal::Store);
-        while let Some(facts) = desk.writer.next_batch() {
-            let mut registry = self.registry_mut();
-            let mut next = registry.applied();
-            let mut seqs = Vec::with_capacity(facts.len());
-            for _ in facts {
-                let Some(seq) = next.next() else { break };
-                next = seq;
-                seqs.push(seq);
-            }
-            for (_, verdict) in desk.writer.apply(&mut registry, &seqs) {
-                last = verdict;
+        let facts = desk.writer.next_batch().unwrap_or_default();
+        let mut last = self.registry().applied();
+        let mut seqs = Vec::with_capacity(facts.len());
+        for _ in facts {
+            let Some(seq) = last.next() else {
+                desk.writer.fail();
+                return Verdict::Refused(Refusal::Store);
+            };
+            last = seq;
+            seqs.push(seq);
+        }
+        let mut verdict = Verdict::Refused(Refusal::Store);
+        for part in seqs.chunks(Self::UNDER_LOCK_MAX) {
+            for (_, applied) in desk.writer.apply(&mut self.registry_mut(), part) {
+                verdict = applied;
             }
         }
-        last
+        verdict
+    }
+
+    /// Whether a REGISTER of `peer` would meet its rate limit.
+    pub(crate) fn is_rate_limited(&self, peer: PeerId) -> bool {
+        self.desk().writer.is_rate_limited(self.now(), peer)
+    }
+
+    /// Charges `peer` for a REGISTER whose signature is wrong.
+    pub(crate) fn charge(&self, peer: PeerId) {
+        self.desk().writer.charge(self.now(), peer);
     }
 
     /// The next batch for the journal, with what it may forget; `None` while one is in flight.
@@ -136,33 +152,41 @@ impl Point {
         if desk.writer.is_appending() {
             return None;
         }
-        let facts = desk.writer.next_batch().unwrap_or_default();
-        if facts.is_empty() && desk.forget.is_empty() {
-            return None;
-        }
+        let facts = match desk.writer.next_batch() {
+            Some(facts) => facts,
+            None if desk.forget.is_empty() => return None,
+            None => {
+                desk.writer.begin_without_facts();
+                Vec::new()
+            }
+        };
         let forget_count = desk.forget.len().min(Self::FORGET_MAX);
         Some((facts, desk.forget.drain(..forget_count).collect()))
     }
 
     /// The batch in flight is durable: applies it and answers.
     pub(crate) fn handle_appended(&self, seqs: &[Seq]) {
-        for part in seqs.chunks(Self::UNDER_LOCK_MAX) {
-            let mut desk = self.desk();
-            let verdicts = desk.writer.apply(&mut self.registry_mut(), part);
-            for (ticket, verdict) in verdicts {
-                desk.answer(ticket, verdict);
-            }
+        let (first, rest) = seqs.split_at(seqs.len().min(Self::UNDER_LOCK_MAX));
+        // A batch without facts ends here, too.
+        self.apply(first);
+        rest.chunks(Self::UNDER_LOCK_MAX)
+            .for_each(|part| self.apply(part));
+    }
+
+    fn apply(&self, seqs: &[Seq]) {
+        let mut desk = self.desk();
+        let verdicts = desk.writer.apply(&mut self.registry_mut(), seqs);
+        for (ticket, verdict) in verdicts {
+            desk.answer(ticket, verdict);
         }
     }
 
     /// The batch in flight is not in the log: fails it and all that was judged on it.
+    ///
+    /// What it would have forgotten is hidden, and erased again after a restart.
     pub(crate) fn handle_failed(&self) {
         add(&self.counters.batches_failed, 1);
         let mut desk = self.desk();
-        if !desk.writer.is_appending() {
-            // Only things to forget were in it: they are hidden, and erased again after a restart.
-            return;
-        }
         for ticket in desk.writer.fail() {
             desk.answer(ticket, Verdict::Refused(Refusal::Store));
         }
@@ -180,22 +204,44 @@ impl Point {
         }
     }
 
+    /// Nobody commits any more: every write is refused, those that wait as well.
+    pub(crate) fn close(&self) {
+        self.drain();
+        self.handle_undecided();
+    }
+
     /// Somebody else's fact, at its place in a log that several points share.
     pub(crate) fn handle_foreign(&self, seq: Seq, fact: Fact) {
         let _desk = self.desk();
         self.registry_mut().apply(seq, fact);
     }
 
-    /// Erases what is due if it is time for that, a bounded number. Returns how many there were,
-    /// at the most [`Self::UNDER_LOCK_MAX`].
-    pub(crate) fn erase_due(&self) -> usize {
+    /// Takes everything that is due out of sight: for a start, when much may be due at once.
+    pub(crate) fn hide_all_due(&self) {
+        while self.hide_due() == Self::UNDER_LOCK_MAX {}
+    }
+
+    fn hide_due(&self) -> usize {
+        let now = self.now();
+        let desk = self.desk();
+        desk.writer
+            .hide_due(now, &mut self.registry_mut(), Self::UNDER_LOCK_MAX)
+    }
+
+    /// Hides what is due, and erases it if it is time for that; a bounded number of both. False
+    /// once nothing is left to do.
+    pub(crate) fn tidy(&self) -> bool {
+        let hidden = self.hide_due();
         let now = self.now();
         let mut desk = self.desk();
         let settled = now.saturating_since(self.started) >= self.erase_after;
-        if desk.writer.take_pressure() || settled {
-            return self.erase(&mut desk, now);
-        }
-        0
+        let may_erase = desk.writer.is_pressed() || (settled && !self.clock.is_disputed());
+        let erased = if may_erase {
+            self.erase(&mut desk, now)
+        } else {
+            0
+        };
+        hidden.max(erased) == Self::UNDER_LOCK_MAX
     }
 
     /// Erases all that is due, whatever the time since the start.
@@ -214,6 +260,10 @@ impl Point {
     }
 
     fn erase(&self, desk: &mut Desk, now: Time) -> usize {
+        // What the journal has not forgotten yet waits in a list, which must not outgrow a page.
+        if desk.forget.len() >= Self::FORGET_WAITING_MAX {
+            return 0;
+        }
         let erased = desk
             .writer
             .erase_due(now, &mut self.registry_mut(), Self::UNDER_LOCK_MAX);
@@ -251,7 +301,7 @@ impl Point {
         let registry = self.registry();
         Stats {
             registrations: registry.len(),
-            namespaces: registry.namespaces().count(),
+            namespaces: registry.namespace_count(),
             record_bytes: registry.record_bytes(),
             ..self.counters.snapshot()
         }

@@ -1,11 +1,10 @@
 //! A rendezvous point: the behaviour to embed in any swarm, and (feature `daemon`) a whole daemon.
 //!
 //! ```
-//! use rv_server::{Behaviour, Config};
-//! use rv_server::rv_proto::Epoch;
+//! use rv_server::{Behaviour, Config, random_epoch};
 //!
 //! // Everything in memory, nothing to spawn: put it into a swarm beside other behaviours.
-//! let behaviour = Behaviour::in_memory(Config::default(), Epoch::from_bits(1))?;
+//! let behaviour = Behaviour::in_memory(Config::default(), random_epoch())?;
 //! # Ok::<(), rv_server::ConfigError>(())
 //! ```
 //!
@@ -32,7 +31,7 @@ pub mod journal;
 mod stats;
 
 pub use behaviour::{Behaviour, Event};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SystemClock, random_epoch};
 pub use committer::{Committer, PointError, point};
 pub use config::{Config, ConfigError, PROTOCOL, StreamLimits};
 pub use handler::Handler;

@@ -1,6 +1,7 @@
 //! What a point counts.
 
 use std::collections::BTreeMap;
+use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -36,6 +37,8 @@ pub struct Stats {
     pub streams_refused: u64,
     /// Streams given up because they were idle, or slow to write or to read.
     pub streams_timed_out: u64,
+    /// Bytes of answers that wait for their peers to read them.
+    pub unread_bytes: usize,
     /// Batches that the journal could not keep.
     pub batches_failed: u64,
     /// Registrations erased after their deadline.
@@ -61,6 +64,38 @@ pub(crate) struct Counters {
     pub(crate) erased: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     in_work: AtomicUsize,
+    unread_bytes: AtomicUsize,
+}
+
+/// What a stream, or all streams of a connection, keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Requests that were read and whose answers are not written.
+    pub(crate) in_work: usize,
+    /// Bytes of answers that are not written.
+    pub(crate) unread_bytes: usize,
+}
+
+impl Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            in_work: self.in_work + other.in_work,
+            unread_bytes: self.unread_bytes + other.unread_bytes,
+        }
+    }
+}
+
+impl Sub for Load {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            in_work: self.in_work - other.in_work,
+            unread_bytes: self.unread_bytes - other.unread_bytes,
+        }
+    }
 }
 
 impl Counters {
@@ -86,17 +121,24 @@ impl Counters {
         *refusals.entry(refusal.name()).or_default() += 1;
     }
 
-    /// A connection has `after` requests in work where it had `before`.
-    pub(crate) fn change_in_work(&self, before: usize, after: usize) {
-        if before != after {
-            self.in_work.fetch_add(after, Ordering::Relaxed);
-            self.in_work.fetch_sub(before, Ordering::Relaxed);
-        }
+    /// A stream keeps `after` where it kept `before`.
+    pub(crate) fn change_load(&self, before: Load, after: Load) {
+        self.in_work.fetch_add(after.in_work, Ordering::Relaxed);
+        self.in_work.fetch_sub(before.in_work, Ordering::Relaxed);
+        self.unread_bytes
+            .fetch_add(after.unread_bytes, Ordering::Relaxed);
+        self.unread_bytes
+            .fetch_sub(before.unread_bytes, Ordering::Relaxed);
     }
 
     /// Requests that were read and not answered yet.
     pub(crate) fn in_work(&self) -> usize {
         self.in_work.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of answers that wait for their peers to read them.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.unread_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -115,6 +157,7 @@ impl Counters {
             undecodable: load(&self.undecodable),
             streams_refused: load(&self.streams_refused),
             streams_timed_out: load(&self.streams_timed_out),
+            unread_bytes: self.unread_bytes(),
             batches_failed: load(&self.batches_failed),
             erased: load(&self.erased),
             refusals: self

@@ -47,6 +47,7 @@ fn open_pausing(
     let config = RedbConfig {
         cache_bytes,
         retry_pause,
+        ..RedbConfig::default()
     };
     RedbJournal::with_backend("disk", disk.clone(), config, Epoch::from_bits(epoch_bits))
 }

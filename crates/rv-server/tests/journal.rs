@@ -143,6 +143,50 @@ async fn epoch_head_and_registrations_are_found_again() {
     assert_eq!(append(&mut journal, batch(1, vec![first])).await, [3]);
 }
 
+fn renew(path: &Path, epoch_bits: u32) -> RedbJournal {
+    let config = RedbConfig {
+        renew_epoch: true,
+        ..RedbConfig::default()
+    };
+    RedbJournal::open(path, config, Epoch::from_bits(epoch_bits)).expect("a journal")
+}
+
+#[tokio::test]
+async fn a_renewed_journal_has_a_new_epoch_for_good_and_all_else_as_before() {
+    let folder = folder();
+    let path = written(&folder).await;
+    let (before, facts) = replay(&mut open(&path, 6).expect("an existing journal"));
+    assert_eq!(before.epoch, Epoch::from_bits(5));
+    let epochs = [
+        // The random epoch may be the old one by chance.
+        (5, 4),
+        (7, 7),
+    ];
+    for (wanted, given) in epochs {
+        let renewed = Recovered {
+            epoch: Epoch::from_bits(given),
+            ..before
+        };
+        assert_eq!(replay(&mut renew(&path, wanted)), (renewed, facts.clone()));
+        let mut journal = open(&path, 6).expect("an existing journal");
+        assert_eq!(replay(&mut journal), (renewed, facts.clone()));
+    }
+    let mut journal = renew(&path, 8);
+    let fact = registered(peer(3), namespace(1), 2, 1);
+    assert_eq!(append(&mut journal, batch(1, vec![fact])).await, [3]);
+    drop(journal);
+    let (recovered, facts) = replay(&mut open(&path, 6).expect("an existing journal"));
+    assert_eq!(recovered.epoch, Epoch::from_bits(8));
+    assert_eq!((recovered.head, facts.len()), (seq(3), 3));
+}
+
+#[test]
+fn a_new_journal_needs_no_renewal() {
+    let folder = folder();
+    let mut journal = renew(&folder.path().join("journal"), 5);
+    assert_eq!(replay(&mut journal).0.epoch, Epoch::from_bits(5));
+}
+
 fn seq(number: u64) -> Seq {
     Seq::new(number).expect("in range")
 }
@@ -269,6 +313,10 @@ async fn the_last_sequence_number_is_given_once() {
     else {
         panic!("not refused: {refused:?}");
     };
+    // A new epoch frees no number.
+    drop(journal);
+    let mut journal = renew(&path, 6);
+    assert_eq!(replay(&mut journal).0.head.get(), before_last);
     assert_eq!(
         append(&mut journal, batch(2, vec![fact])).await,
         [Seq::MAX.get()]

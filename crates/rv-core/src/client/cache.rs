@@ -117,10 +117,19 @@ impl PeerCache {
             reported_at: now,
         };
         if let Some(before) = cached.reports.insert(point, report) {
-            remove_report(&mut self.reports, &mut members.reports, namespace, (point, peer, before));
+            remove_report(
+                &mut self.reports,
+                &mut members.reports,
+                namespace,
+                (point, peer, before),
+            );
         }
         let until_after = cached.until();
-        members.reports.entry(point).or_default().insert((until, peer));
+        members
+            .reports
+            .entry(point)
+            .or_default()
+            .insert((until, peer));
         let key = (until, namespace.clone(), peer);
         self.reports.entry(point).or_default().insert(key);
         self.len += usize::from(is_new);
@@ -210,7 +219,10 @@ impl PeerCache {
         let mut stale = Vec::new();
         for (namespace, members) in self.members(scope) {
             for (_, peer) in members.reports.get(&point).into_iter().flatten() {
-                let report = members.peers.get(peer).and_then(|it| it.reports.get(&point));
+                let report = members
+                    .peers
+                    .get(peer)
+                    .and_then(|it| it.reports.get(&point));
                 if report.is_some_and(|report| report.reported_at < since) {
                     stale.push((namespace.clone(), *peer));
                 }
@@ -266,7 +278,10 @@ impl PeerCache {
             (heaviest, first)
         } else if self.len >= self.limits.peers_total {
             let (heaviest, reports) = heaviest(&self.reports, point).ok_or(NoRoom)?;
-            (heaviest, reports.first().map(|(_, name, peer)| (name.clone(), *peer)))
+            (
+                heaviest,
+                reports.first().map(|(_, name, peer)| (name.clone(), *peer)),
+            )
         } else {
             return Ok(None);
         };
@@ -305,7 +320,12 @@ impl PeerCache {
             members.peers.remove(peer);
             self.len -= 1;
         }
-        remove_report(&mut self.reports, &mut members.reports, namespace, (point, *peer, report));
+        remove_report(
+            &mut self.reports,
+            &mut members.reports,
+            namespace,
+            (point, *peer, report),
+        );
         if members.peers.is_empty() {
             self.namespaces.remove(namespace);
         }

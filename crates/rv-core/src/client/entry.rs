@@ -26,8 +26,8 @@ pub struct Checked {
 pub(super) enum Answer {
     Failed(Cause),
     Page(CheckedPage),
-    Register { status_text: String, ttl_secs: Option<u64> },
-    Unregister,
+    Register { ttl_secs: Option<u64> },
+    Written,
 }
 
 #[derive(Clone, Debug)]
@@ -86,9 +86,9 @@ impl Skipped {
 
     pub(super) fn add(&mut self, skip: Skip) {
         self.count += 1;
-        let known = self.reasons.iter_mut().find(|(reason, _)| *reason == skip);
+        let known = self.reasons.iter().position(|(reason, _)| *reason == skip);
         match known {
-            Some((_, count)) => *count += 1,
+            Some(index) => self.reasons[index].1 += 1,
             None if self.reasons.len() < Self::REASONS_MAX => self.reasons.push((skip, 1)),
             None => {}
         }
@@ -100,19 +100,20 @@ impl Checked {
     pub fn new(local: &PeerId, request: &Wanted, response: Response) -> Self {
         let answer = match (request, response) {
             (Wanted::Register { .. }, Response::Register(response)) => check_register(response),
-            (Wanted::Discover { scope, limit, .. }, Response::Discover(response)) => {
-                check_page(local, scope, *limit, response)
+            (Wanted::Discover { scope, .. }, Response::Discover(response)) => {
+                check_page(local, scope, response)
             }
-            (Wanted::Unregister { .. }, _) => Answer::Unregister,
-            (
-                Wanted::Register { .. },
-                Response::Discover(_) | Response::Subscribe(_),
-            )
-            | (
-                Wanted::Discover { .. },
-                Response::Register(_) | Response::Subscribe(_),
-            ) => Answer::Failed(Breach::WrongResponse.into()),
+            (Wanted::Unregister { .. }, _) => Answer::Written,
+            (Wanted::Register { .. }, Response::Discover(_) | Response::Subscribe(_))
+            | (Wanted::Discover { .. }, Response::Register(_) | Response::Subscribe(_)) => {
+                Answer::Failed(Breach::WrongResponse.into())
+            }
         };
+        Self { answer }
+    }
+
+    pub(super) const fn written() -> Self {
+        let answer = Answer::Written;
         Self { answer }
     }
 }
@@ -124,13 +125,13 @@ fn check_register(response: RegisterResponse) -> Answer {
         ttl_secs,
     } = response;
     if status == Status::OK {
-        Answer::Register { status_text, ttl_secs }
+        Answer::Register { ttl_secs }
     } else {
         Answer::Failed(Cause::refused(status, &status_text))
     }
 }
 
-fn check_page(local: &PeerId, scope: &Scope, limit: usize, response: DiscoverResponse) -> Answer {
+fn check_page(local: &PeerId, scope: &Scope, response: DiscoverResponse) -> Answer {
     if response.status != Status::OK {
         return Answer::Failed(Cause::refused(response.status, &response.status_text));
     }
@@ -140,7 +141,6 @@ fn check_page(local: &PeerId, scope: &Scope, limit: usize, response: DiscoverRes
         count: response.entries.len(),
         cookie: response.cookie.filter(|cookie| !cookie.is_empty()),
     };
-    let _ = limit;
     for entry in response.entries {
         match check_entry(local, scope, entry) {
             Ok(entry) => page.entries.push(entry),
@@ -160,16 +160,18 @@ fn check_entry(local: &PeerId, scope: &Scope, entry: Entry) -> Result<CheckedEnt
         return Err(Skip::Own);
     }
     let record = Arc::new(record.verify()?);
-    Ok(CheckedEntry { namespace, record, ttl })
+    Ok(CheckedEntry {
+        namespace,
+        record,
+        ttl,
+    })
 }
 
 /// go leaves the namespace out where it was asked for.
 fn read_namespace(scope: &Scope, named: &[u8]) -> Result<Namespace, Skip> {
     match (scope, named) {
         (Scope::Namespace(asked), []) => Ok(asked.clone()),
-        (Scope::Namespace(asked), named) if named == asked.as_str().as_bytes() => {
-            Ok(asked.clone())
-        }
+        (Scope::Namespace(asked), named) if named == asked.as_str().as_bytes() => Ok(asked.clone()),
         (Scope::Namespace(_), _) => Err(Skip::ForeignNamespace),
         (Scope::All, []) => Err(Skip::NoNamespace),
         (Scope::All, named) => Namespace::from_bytes(named).map_err(|_| Skip::ForeignNamespace),

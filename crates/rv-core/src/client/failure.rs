@@ -22,7 +22,7 @@ pub enum Cause {
     #[error("no external address yet")]
     NoAddress,
     /// The point said no, and what it said about it.
-    #[error("refused with {0}{}{1}", if .1.is_empty() { "" } else { ": " })]
+    #[error("refused with {0}{colon}{1}", colon = if .1.is_empty() { "" } else { ": " })]
     Refused(Status, String),
     /// `unregister` was called before the registration succeeded, or `register` before the
     /// unregistration did.

@@ -54,7 +54,7 @@ impl Registry {
             count: 0,
             cookie: Cookie {
                 dialect: reading.decided(),
-                epoch: self.epoch,
+                epoch: reading::cookie_epoch(self.epoch, reading.decided(), query.dialect_default),
                 seq: self.applied.max(reading.after),
                 scope: query.scope.clone(),
             },

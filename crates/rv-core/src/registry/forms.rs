@@ -5,43 +5,11 @@
 //! parses, and a registration outside the table has no form there. Where the form carries no
 //! signature over the addresses, only the address is left out.
 
-use multiaddr::Multiaddr;
-use rv_proto::{Dialect, DialectSet, EncodedEntry, KeyType, Namespace, Record, Records};
+mod table;
 
-/// Address parts that every reader has parsed for years. Newer and rarer ones (`http-path`,
-/// `memory`, `x-parity-ws`, `garlic64`, ...) are missing in some deployed multiaddr library.
-const PARTS_EVERYWHERE: [&str; 18] = [
-    "certhash",
-    "dns",
-    "dns4",
-    "dns6",
-    "dnsaddr",
-    "ip4",
-    "ip6",
-    "onion3",
-    "p2p",
-    "p2p-circuit",
-    "quic",
-    "quic-v1",
-    "tcp",
-    "tls",
-    "udp",
-    "webtransport",
-    "ws",
-    "wss",
-];
+use rv_proto::{Dialect, DialectSet, EncodedEntry, Namespace, Record, Records};
 
-/// Key types that every reader of signed records in a dialect can check.
-///
-/// Legacy readers are rust programs, and the other key types are optional features there. Of the
-/// standard readers, js lacks ECDSA.
-const fn key_types(dialect: Dialect) -> &'static [KeyType] {
-    match dialect {
-        Dialect::Legacy => &[KeyType::Ed25519],
-        Dialect::Standard => &[KeyType::Ed25519, KeyType::Secp256k1, KeyType::RSA],
-        Dialect::Plain => &[],
-    }
-}
+use table::{is_readable_address, is_readable_key};
 
 /// A registration encoded for every dialect in which it has a form.
 #[derive(Clone, Debug)]
@@ -57,7 +25,7 @@ impl Forms {
         for record in records.iter() {
             let dialect = record.dialect();
             entries[dialect.index()] = Some(EncodedEntry::new(namespace, record.bytes()));
-            if is_parsed_everywhere(record) {
+            if is_readable(record) {
                 servable.insert(dialect);
             }
         }
@@ -81,33 +49,31 @@ impl Forms {
     }
 }
 
-fn is_parsed_everywhere(record: &Record) -> bool {
-    let known_key = record
-        .key_type()
-        .is_some_and(|key_type| key_types(record.dialect()).contains(&key_type));
-    known_key && record.addresses().iter().all(is_known_address)
-}
-
-fn is_known_address(address: &Multiaddr) -> bool {
-    let mut parts = address.iter();
-    parts.all(|part| PARTS_EVERYWHERE.contains(&part.tag()))
+/// Whether every reader of the record's dialect parses it whole. A plain record is no matter of
+/// this: it is cut down to what they parse.
+fn is_readable(record: &Record) -> bool {
+    let dialect = record.dialect();
+    is_readable_key(dialect, record.key_type())
+        && record
+            .addresses()
+            .iter()
+            .all(|address| is_readable_address(dialect, address))
 }
 
 /// The record as an unsigned one, with the addresses that readers of it parse.
 fn plain_form(record: &Record) -> Option<Record> {
     let all = record.addresses();
-    let known: Vec<_> = all
+    let readable = all
         .iter()
-        .filter(|address| is_known_address(address))
-        .cloned()
-        .collect();
-    if known.is_empty() {
+        .filter(|address| is_readable_address(Dialect::Plain, address));
+    let readable: Vec<_> = readable.cloned().collect();
+    if readable.is_empty() {
         return None;
     }
-    if record.dialect() == Dialect::Plain && known.len() == all.len() {
+    if record.dialect() == Dialect::Plain && readable.len() == all.len() {
         return Some(record.clone());
     }
-    Some(Record::plain(record.peer(), &known))
+    Some(Record::plain(record.peer(), &readable))
 }
 
 #[cfg(test)]

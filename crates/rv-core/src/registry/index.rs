@@ -88,7 +88,7 @@ impl PageIndex {
             .map(|(_, registration)| registration)
     }
 
-    pub(super) fn namespaces(&self) -> impl Iterator<Item = (&Namespace, usize)> {
+    pub(super) fn namespaces(&self) -> impl ExactSizeIterator<Item = (&Namespace, usize)> {
         self.scopes
             .iter()
             .map(|(namespace, entry)| (namespace, entry.registrations))

@@ -15,7 +15,7 @@ impl Registry {
         let mut owners = BTreeMap::<_, Owner>::new();
         let mut origins = BTreeMap::new();
         let mut namespaces = BTreeMap::new();
-        let (mut bytes, mut rows) = (0, 0);
+        let (mut bytes, mut rows, mut hidden) = (0, 0, 0);
         for ((peer, namespace), held) in &self.by_key {
             assert_eq!(
                 (peer, namespace),
@@ -31,6 +31,11 @@ impl Registry {
                     .contains_key(&(held.expires_at(), held.seq())),
                 "every registration has one deadline"
             );
+            bytes += held.record_bytes() as u64;
+            if self.is_hidden(held) {
+                hidden += 1;
+                continue;
+            }
             let owner = owners.entry(*peer).or_default();
             owner.registrations += 1;
             for dialect in held.registered_dialects().iter() {
@@ -40,7 +45,6 @@ impl Registry {
                 *origins.entry(origin).or_default() += 1;
             }
             *namespaces.entry(namespace).or_default() += 1;
-            bytes += held.record_bytes() as u64;
             rows += 2 * held.servable_dialects().iter().count();
         }
         assert!(
@@ -51,6 +55,11 @@ impl Registry {
             self.by_expiry.len(),
             self.by_key.len(),
             "no deadline without a registration"
+        );
+        assert_eq!(
+            self.hidden.len(),
+            hidden,
+            "nothing is hidden that is not held"
         );
         assert_eq!(self.owners, owners, "owners");
         assert_eq!(self.origins, origins, "origins");

@@ -1,6 +1,6 @@
 //! Which dialect a reader is answered in, and where its listing goes on.
 
-use rv_proto::{Cookie, CookieError, Dialect, RawCookie, Seq};
+use rv_proto::{Cookie, CookieError, Dialect, Epoch, RawCookie, Seq};
 
 use super::{Query, Registry};
 use crate::Refusal;
@@ -73,7 +73,8 @@ fn position(registry: &Registry, query: &Query) -> Result<Option<Cookie>, Refusa
         seq,
         namespace,
     } = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
-    if epoch != registry.epoch() || seq > registry.head() {
+    let ours = cookie_epoch(registry.epoch(), dialect, query.dialect_default);
+    if epoch != ours || seq > registry.head() {
         return Ok(None);
     }
     if namespace != query.scope.namespace_bytes() {
@@ -85,4 +86,13 @@ fn position(registry: &Registry, query: &Query) -> Result<Option<Cookie>, Refusa
         seq,
         scope: query.scope.clone(),
     }))
+}
+
+/// The epoch in a cookie. Positions in a listing of a default dialect mean nothing in another, so a
+/// default that the operator changed is another epoch.
+pub(super) fn cookie_epoch(epoch: Epoch, decided: Option<Dialect>, default: Dialect) -> Epoch {
+    match decided {
+        Some(_) => epoch,
+        None => Epoch::from_bits(epoch.get() ^ (default.index() as u32)),
+    }
 }

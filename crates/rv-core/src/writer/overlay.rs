@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use libp2p_identity::PeerId;
 use rv_proto::{Dialect, Fact, Origin, Time};
 
-use crate::registry::{Key, Registration, Registry};
+use crate::registry::{Key, Registration, Registry, first_namespace};
 
 /// What is, or will be, held under one name: as much of it as judging needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +14,18 @@ pub(super) struct Effect {
     pub(super) expires_at: Time,
     pub(super) origin: Option<Origin>,
     pub(super) record_bytes: usize,
+    /// Whether it counts for its peer and its network: it is not hidden.
+    pub(super) in_sight: bool,
     record_seqs: [Option<u64>; 3],
 }
 
 impl Effect {
-    pub(super) fn of_registration(held: &Registration) -> Self {
+    pub(super) fn of_registration(held: &Registration, in_sight: bool) -> Self {
         Self {
             expires_at: held.expires_at(),
             origin: held.origin(),
             record_bytes: held.record_bytes(),
+            in_sight,
             record_seqs: Dialect::ALL.map(|dialect| held.record_seq(dialect)),
         }
     }
@@ -36,6 +39,7 @@ impl Effect {
             expires_at: registered.expires_at,
             origin: registered.origin,
             record_bytes: records.bytes(),
+            in_sight: true,
             record_seqs: Dialect::ALL
                 .map(|dialect| records.of(dialect).and_then(|record| record.seq())),
         })
@@ -74,6 +78,7 @@ struct InFlight {
 #[derive(Clone, Copy, Debug)]
 struct Change {
     registrations: i64,
+    of_peer: i64,
     record_bytes: i64,
     origin_before: Option<Origin>,
     origin_after: Option<Origin>,
@@ -82,6 +87,7 @@ struct Change {
 impl Change {
     fn between(before: Option<&Effect>, after: Option<&Effect>) -> Self {
         let count = |effect: Option<&Effect>| i64::from(effect.is_some());
+        let before_in_sight = before.filter(|effect| effect.in_sight);
         let bytes = |effect: Option<&Effect>| {
             effect.map_or(0, |effect| {
                 i64::try_from(effect.record_bytes).unwrap_or(i64::MAX)
@@ -89,8 +95,9 @@ impl Change {
         };
         Self {
             registrations: count(after) - count(before),
+            of_peer: count(after) - count(before_in_sight),
             record_bytes: bytes(after) - bytes(before),
-            origin_before: before.and_then(|effect| effect.origin),
+            origin_before: before_in_sight.and_then(|effect| effect.origin),
             origin_after: after.and_then(|effect| effect.origin),
         }
     }
@@ -131,25 +138,31 @@ impl Overlay {
         self.by_key.get(key).map(|in_flight| &in_flight.effect)
     }
 
-    /// Whether a fact for `key` is in flight.
-    pub(super) fn touches(&self, key: &Key) -> bool {
-        self.by_key.contains_key(key)
+    /// Whether a fact for the name of `held` is in flight.
+    pub(super) fn touches(&self, held: &Registration) -> bool {
+        !self.by_key.is_empty()
+            && self
+                .by_key
+                .contains_key(&(held.peer(), held.namespace().clone()))
     }
 
     /// Every name of `peer` that is held, or has a fact in flight; the longest held first.
     pub(super) fn keys_of(&self, registry: &Registry, peer: PeerId) -> Vec<Key> {
         let held = registry.registrations_of(peer);
-        let mut keys: Vec<_> = held
-            .map(|held| (held.seq(), (peer, held.namespace().clone())))
+        let mut held: Vec<_> = held
+            .map(|held| (held.seq(), held.namespace().clone()))
             .collect();
-        keys.sort();
-        let mut keys: Vec<_> = keys.into_iter().map(|(_, key)| key).collect();
+        held.sort();
+        let mut keys: Vec<_> = held
+            .into_iter()
+            .map(|(_, namespace)| (peer, namespace))
+            .collect();
         let known: BTreeSet<_> = keys.iter().cloned().collect();
-        let in_flight = self
-            .by_key
-            .keys()
-            .filter(|key| key.0 == peer && !known.contains(*key));
-        keys.extend(in_flight.cloned());
+        let from_first = self.by_key.range((peer, first_namespace())..);
+        let of_peer = from_first
+            .map(|(key, _)| key)
+            .take_while(|key| key.0 == peer);
+        keys.extend(of_peer.filter(|key| !known.contains(*key)).cloned());
         keys
     }
 
@@ -182,7 +195,7 @@ impl Overlay {
     fn sum(&mut self, peer: PeerId, change: Change, sign: i64) {
         self.registrations += sign * change.registrations;
         self.record_bytes += sign * change.record_bytes;
-        add_to(&mut self.by_peer, peer, sign * change.registrations);
+        add_to(&mut self.by_peer, peer, sign * change.of_peer);
         if let Some(origin) = change.origin_before {
             add_to(&mut self.by_origin, origin, -sign);
         }

@@ -35,21 +35,36 @@ impl RateLimit {
         }
     }
 
+    /// Whether `peer` has a token.
+    pub(super) fn has_token(&self, now: Time, peer: PeerId) -> bool {
+        self.full_at_after(now, peer).is_some()
+    }
+
     /// Takes a token of `peer`; false if there is none.
     pub(super) fn admit(&mut self, now: Time, peer: PeerId) -> bool {
-        let now_micros = now.as_millis().saturating_mul(1_000);
-        let known = self.full_at.get(&peer).copied();
-        let full_at = known.unwrap_or(0).max(now_micros) + self.token_micros;
-        if full_at - now_micros > self.burst_micros {
+        let Some(full_at) = self.full_at_after(now, peer) else {
             return false;
+        };
+        if let Some(before) = self.full_at.insert(peer, full_at) {
+            self.by_full_at.remove(&(before, peer));
         }
-        if let Some(known) = known {
-            self.by_full_at.remove(&(known, peer));
-        }
-        self.full_at.insert(peer, full_at);
         self.by_full_at.insert((full_at, peer));
-        self.forget(now_micros);
+        self.forget(micros(now));
         true
+    }
+
+    /// When the bucket of `peer` will be full once a token is taken; `None` if there is none.
+    fn full_at_after(&self, now: Time, peer: PeerId) -> Option<u64> {
+        let now = micros(now);
+        let known = self.full_at.get(&peer).copied().unwrap_or(0);
+        // A bucket that is more than empty was filled under a clock that has gone back since.
+        let known = if known > now + self.burst_micros {
+            now
+        } else {
+            known.max(now)
+        };
+        let full_at = known + self.token_micros;
+        (full_at - now <= self.burst_micros).then_some(full_at)
     }
 
     /// Drops buckets that are full again, a few at a time, and the fullest above the bound.
@@ -66,6 +81,10 @@ impl RateLimit {
             self.full_at.remove(&peer);
         }
     }
+}
+
+fn micros(time: Time) -> u64 {
+    time.as_millis().saturating_mul(1_000).min(u64::MAX / 2)
 }
 
 #[cfg(test)]

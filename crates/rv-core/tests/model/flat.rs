@@ -128,34 +128,7 @@ impl Point for Flat {
         if let Some(reason) = self.model.reasons(now, peer, &operation).into_iter().next() {
             return Answer::Done(Verdict::Refused(reason));
         }
-        let (facts, verdict) = match operation {
-            Operation::Register {
-                namespace,
-                records,
-                ttl,
-                origin,
-            } => {
-                let expires_at = now.saturating_add(ttl.as_duration());
-                let granted = ttl;
-                let registered = rv_proto::Registered {
-                    namespace,
-                    peer,
-                    records,
-                    granted,
-                    expires_at,
-                    origin,
-                };
-                (
-                    vec![Fact::Registered(registered)],
-                    Verdict::Registered { ttl },
-                )
-            }
-            Operation::Unregister { scope } => {
-                let facts = self.model.removals(peer, &scope);
-                let count = facts.len();
-                (facts, Verdict::Unregistered { count })
-            }
-        };
+        let (facts, verdict) = self.model.facts(now, peer, &operation);
         if facts.is_empty() {
             return Answer::Done(verdict);
         }

@@ -178,29 +178,7 @@ impl<P: Point> Harness<P> {
 
     fn submit(&mut self, peer: PeerId, operation: Operation) -> Result<(), Violation> {
         let reasons = self.model.reasons(self.now, peer, &operation);
-        let (facts, verdict) = match &operation {
-            Operation::Register {
-                namespace,
-                records,
-                ttl,
-                origin,
-            } => {
-                let fact = Fact::Registered(Registered {
-                    namespace: namespace.clone(),
-                    peer,
-                    records: records.clone(),
-                    granted: *ttl,
-                    expires_at: self.now.saturating_add(ttl.as_duration()),
-                    origin: *origin,
-                });
-                (vec![fact], Verdict::Registered { ttl: *ttl })
-            }
-            Operation::Unregister { scope } => {
-                let facts = self.model.removals(peer, scope);
-                let count = facts.len();
-                (facts, Verdict::Unregistered { count })
-            }
-        };
+        let (facts, verdict) = self.model.facts(self.now, peer, &operation);
         match self.point.submit(self.now, peer, operation) {
             Answer::Done(Verdict::Refused(refusal)) => {
                 ensure!(

@@ -156,9 +156,6 @@ impl Model {
         if self.stalled {
             reasons.push(Refusal::Store);
         }
-        if self.in_flight.len() >= self.limits.pending_max {
-            reasons.push(Refusal::Busy);
-        }
         let Operation::Register {
             namespace,
             records,
@@ -168,6 +165,9 @@ impl Model {
         else {
             return reasons;
         };
+        if self.in_flight.len() >= self.limits.pending_max {
+            reasons.push(Refusal::Busy);
+        }
         let planned = self.planned();
         let held = planned
             .iter()
@@ -218,9 +218,8 @@ impl Model {
         if takes_place && planned.len() >= limits.registrations_total + slack {
             reasons.push(Refusal::Full);
         }
-        let from_elsewhere = held.is_none_or(|held| held.origin != origin);
         let of_origin = count(&|it| it.origin == origin);
-        if origin.is_some() && from_elsewhere && of_origin >= limits.registrations_per_origin {
+        if origin.is_some() && held.is_none() && of_origin >= limits.registrations_per_origin {
             reasons.push(Refusal::OriginFull {
                 limit: limits.registrations_per_origin,
             });
@@ -233,8 +232,65 @@ impl Model {
         }
     }
 
+    /// The facts that a write makes, and what it becomes once they are durable.
+    pub(crate) fn facts(
+        &self,
+        now: Time,
+        peer: PeerId,
+        operation: &Operation,
+    ) -> (Vec<Fact>, Verdict) {
+        match operation {
+            Operation::Register {
+                namespace,
+                records,
+                ttl,
+                origin,
+            } => {
+                let fact = Fact::Registered(Registered {
+                    namespace: namespace.clone(),
+                    peer,
+                    records: records.clone(),
+                    granted: *ttl,
+                    expires_at: now.saturating_add(ttl.as_duration()),
+                    origin: self.charged(peer, namespace, *origin),
+                });
+                (vec![fact], Verdict::Registered { ttl: *ttl })
+            }
+            Operation::Unregister { scope } => {
+                let facts = self.removals(peer, scope);
+                let count = facts.len();
+                (facts, Verdict::Unregistered { count })
+            }
+        }
+    }
+
+    /// The network that a registration counts for: a refresh that comes from a full one stays
+    /// where it was.
+    fn charged(
+        &self,
+        peer: PeerId,
+        namespace: &Namespace,
+        origin: Option<Origin>,
+    ) -> Option<Origin> {
+        let planned = self.planned();
+        let held = planned
+            .iter()
+            .find(|it| it.peer == peer && it.namespace == *namespace);
+        let of_origin = planned.iter().filter(|it| it.origin == origin).count();
+        match held {
+            Some(held)
+                if origin.is_some()
+                    && held.origin != origin
+                    && of_origin >= self.limits.registrations_per_origin =>
+            {
+                held.origin
+            }
+            _ => origin,
+        }
+    }
+
     /// The facts that an UNREGISTER makes.
-    pub(crate) fn removals(&self, peer: PeerId, scope: &Scope) -> Vec<Fact> {
+    fn removals(&self, peer: PeerId, scope: &Scope) -> Vec<Fact> {
         let in_scope = |namespace: &Namespace| match scope {
             Scope::All => true,
             Scope::Namespace(wanted) => wanted == namespace,

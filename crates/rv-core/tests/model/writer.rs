@@ -76,11 +76,11 @@ fn ten_thousand_refreshes_leave_one_registration() {
     let last = desk.registry.next_expiry().expect("one deadline");
     assert_eq!(
         desk.registry
-            .due(Time::from_millis(last.as_millis() - 1), usize::MAX)
-            .len(),
+            .due(Time::from_millis(last.as_millis() - 1))
+            .count(),
         0
     );
-    assert_eq!(desk.registry.due(last, usize::MAX).len(), 1);
+    assert_eq!(desk.registry.due(last).count(), 1);
 }
 
 #[test]
@@ -172,6 +172,7 @@ fn what_is_being_replaced_is_not_erased() {
             .len(),
         0
     );
+    assert!(desk.writer.next_batch().is_some());
     assert_eq!(desk.writer.fail().len(), 1);
     let erased = desk.writer.erase_due(desk.now, &mut desk.registry, 10);
     assert_eq!(erased.len(), 1);
@@ -183,7 +184,12 @@ fn what_is_being_replaced_is_not_erased() {
 fn erasing_an_older_registration_leaves_its_successor() {
     let mut desk = Desk::new(Limits::default());
     desk.register_now(0, "a");
-    let old = desk.registry.due(Time::from_millis(u64::MAX), 1).remove(0);
+    let old = desk
+        .registry
+        .due(Time::from_millis(u64::MAX))
+        .next()
+        .cloned()
+        .expect("held");
     desk.register_now(0, "a");
     assert!(!desk.registry.erase(&old));
     assert_eq!(desk.registry.len(), 1);
@@ -227,4 +233,88 @@ fn facts_behind_the_applied_one_are_ignored() {
         "it replaces nothing"
     );
     assert_eq!(desk.registry.len(), 2);
+}
+
+#[test]
+fn a_batch_without_facts_ends_as_every_batch_and_fails_nobody() {
+    for is_durable in [true, false] {
+        let mut desk = Desk::new(Limits::default());
+        assert!(desk.writer.begin_without_facts());
+        assert!(!desk.writer.begin_without_facts(), "one at a time");
+        assert!(matches!(desk.register(0, "a"), Submitted::Pending(_)));
+        assert!(desk.writer.next_batch().is_none());
+        if is_durable {
+            assert!(desk.writer.apply(&mut desk.registry, &[]).is_empty());
+        } else {
+            assert!(desk.writer.fail().is_empty(), "nothing was judged on it");
+        }
+        assert_eq!(desk.commit().len(), 1);
+    }
+}
+
+#[test]
+fn a_stall_without_facts_refuses_writes_until_it_ends() {
+    for is_durable in [true, false] {
+        let mut desk = Desk::new(Limits::default());
+        assert!(desk.writer.begin_without_facts());
+        let Submitted::Pending(waiting) = desk.register(0, "a") else {
+            panic!("refused")
+        };
+        assert_eq!(desk.writer.stall(&desk.registry), (vec![], vec![waiting]));
+        assert_eq!(refused(&desk.register(0, "a")), Some(&Refusal::Store));
+        if is_durable {
+            desk.writer.apply(&mut desk.registry, &[]);
+        } else {
+            desk.writer.fail();
+        }
+        assert!(matches!(desk.register(0, "a"), Submitted::Pending(_)));
+    }
+}
+
+#[test]
+fn what_is_hidden_is_in_nobodys_way_and_can_come_back() {
+    let mut desk = Desk::new(Limits {
+        registrations_per_peer: 1,
+        ..Limits::default()
+    });
+    desk.register_now(0, "a");
+    assert_eq!(desk.writer.hide_due(desk.now, &mut desk.registry, 9), 0);
+    desk.now = desk.now.saturating_add(Ttl::DEFAULT.as_duration());
+    assert_eq!(desk.writer.hide_due(desk.now, &mut desk.registry, 9), 1);
+    assert_eq!(
+        desk.writer.hide_due(desk.now, &mut desk.registry, 9),
+        0,
+        "once"
+    );
+    desk.registry.check_invariants();
+    assert_eq!(desk.registry.len(), 1, "kept");
+    assert_eq!(desk.registry.namespace_count(), 0, "out of every listing");
+
+    desk.register_now(0, "b");
+    desk.registry.check_invariants();
+    assert_eq!(
+        refused(&desk.register(0, "a")),
+        Some(&Refusal::PeerFull { limit: 1 }),
+        "one that comes back into sight takes a place again"
+    );
+    desk.unregister(0, Scope::Namespace(Namespace::new("b").expect("a name")));
+    desk.commit();
+    desk.register_now(0, "a");
+    desk.registry.check_invariants();
+    assert_eq!(
+        (desk.registry.len(), desk.registry.namespace_count()),
+        (1, 1)
+    );
+}
+
+#[test]
+fn what_is_being_replaced_is_not_hidden() {
+    let mut desk = Desk::new(one_of_each());
+    desk.register_now(0, "a");
+    desk.now = desk.now.saturating_add(Ttl::DEFAULT.as_duration());
+    assert!(matches!(desk.register(0, "a"), Submitted::Pending(_)));
+    assert_eq!(desk.writer.hide_due(desk.now, &mut desk.registry, 9), 0);
+    desk.commit();
+    desk.registry.check_invariants();
+    assert_eq!(desk.registry.namespace_count(), 1);
 }

@@ -293,7 +293,7 @@ fn a_record_that_is_not_proven_is_refused() {
             panic!("{outputs:?}")
         };
         let outcome: Result<Vec<_>, _> = records.iter().cloned().map(|it| it.verify()).collect();
-        session.handle_verified(STREAM, outcome);
+        session.handle_verified(STREAM, outcome.map_err(Refusal::from));
         let refusal = Refusal::Record(RecordError::Forged);
         check(&mut session, &register_refused(STREAM, 101, &refusal));
         assert!(!session.has_writes());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::channel::oneshot;
 use futures::task::noop_waker;
@@ -13,7 +13,7 @@ use rv_proto::{Epoch, Fact, Namespace, Record, Records, Scope, Seq, Time, Ttl};
 
 use super::*;
 use crate::desk::Answer;
-use crate::journal::{AppendError, OpenError, Recovered};
+use crate::journal::{AppendError, Forget, OpenError, Recovered};
 
 #[test]
 fn a_write_is_answered_and_visible_only_when_its_fact_is_durable() {
@@ -160,27 +160,51 @@ fn it_ends_once_the_behaviour_is_gone_and_all_is_flushed() {
 }
 
 #[test]
-fn expired_registrations_are_kept_for_the_grace_and_then_forgotten() {
+fn expired_registrations_are_hidden_at_once_and_forgotten_after_the_grace() {
     let mut bench = Bench::new(Config::default());
     bench.settle("a");
-    let ttl = Ttl::DEFAULT.as_duration();
-    bench.clock.advance(ttl.min(Duration::from_secs(500)));
-    bench.point.erase_due();
-    assert_eq!(bench.point.registry().len(), 1, "not due");
+    bench.clock.advance(Duration::from_secs(60));
+    bench.point.tidy();
+    assert_eq!(bench.point.registry().namespace_count(), 1, "not due");
 
-    bench.clock.advance(ttl);
-    assert_eq!(
-        bench.point.erase_due(),
-        1,
-        "due, and the point has been up for long enough"
+    let erase_after = Ttl::MAX.as_duration();
+    let mut bench = Bench::new(Config {
+        erase_after,
+        ..Config::default()
+    });
+    bench.settle("a");
+    bench.clock.advance(Ttl::DEFAULT.as_duration());
+    bench.point.tidy();
+    assert_eq!(bench.point.registry().namespace_count(), 0, "out of sight");
+    assert_eq!(bench.point.registry().len(), 1, "and kept");
+    assert!(bench.point.next_batch().is_none());
+
+    bench.clock.advance(erase_after);
+    bench.point.tidy();
+    assert!(
+        bench.point.registry().is_empty(),
+        "the point has been up for long enough"
     );
     assert_eq!(
-        bench
-            .point
-            .next_batch()
-            .map(|(facts, forget)| (facts.len(), forget.len())),
-        Some((0, 1))
+        sizes(bench.point.next_batch()),
+        Some((0, 1)),
+        "the journal may forget it"
     );
+}
+
+#[test]
+fn a_disputed_clock_hides_but_erases_nothing() {
+    let mut bench = Bench::new(Config::default());
+    bench.settle("a");
+    bench.clock.disputed.store(true, Ordering::Relaxed);
+    bench.clock.advance(Ttl::MAX.as_duration());
+    bench.point.tidy();
+    assert_eq!(bench.point.registry().len(), 1);
+    assert_eq!(bench.point.registry().namespace_count(), 0);
+
+    bench.clock.disputed.store(false, Ordering::Relaxed);
+    bench.point.tidy();
+    assert!(bench.point.registry().is_empty());
 }
 
 #[test]
@@ -198,10 +222,95 @@ fn a_point_full_of_expired_registrations_does_not_wait_for_the_grace() {
     bench.settle("a");
     bench.clock.advance(Ttl::DEFAULT.as_duration());
 
-    assert_eq!(bench.point.erase_due(), 0, "the grace holds");
+    bench.point.tidy();
+    assert_eq!(bench.point.registry().len(), 1, "the grace holds");
     assert_eq!(bench.refusal("b"), Some(Refusal::Full));
-    assert_eq!(bench.point.erase_due(), 1, "pressed");
+    bench.point.tidy();
+    assert!(bench.point.registry().is_empty(), "pressed");
     assert_eq!(bench.refusal("b"), None);
+}
+
+#[test]
+fn a_batch_that_only_forgets_ends_either_way_and_blocks_nobody() {
+    for outcome in [appended(2, &[]), failed(2)] {
+        for is_undecided_first in [false, true] {
+            let mut bench = Bench::new(Config::default());
+            bench.settle("a");
+            bench.clock.advance(Ttl::MAX.as_duration());
+            bench.point.tidy();
+            bench.poll();
+            assert_eq!(bench.submitted(), [(1, 1, 0), (2, 0, 1)]);
+
+            if is_undecided_first {
+                bench.tell(JournalEvent::Undecided {
+                    batch: BatchId(2),
+                    error: disk_full(),
+                });
+                bench.poll();
+                assert_eq!(bench.refusal("b"), Some(Refusal::Store));
+            }
+            bench.tell(match &outcome {
+                JournalEvent::Failed { .. } => failed(2),
+                _ => appended(2, &[]),
+            });
+            bench.poll();
+            let mut verdict = bench.register("b");
+            bench.poll();
+            bench.tell(appended(3, &[2]));
+            bench.poll();
+            let registered = Verdict::Registered { ttl: Ttl::DEFAULT };
+            assert_eq!(
+                verdict.try_recv(),
+                Ok(Some(registered)),
+                "{is_undecided_first}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_does_not_answer_holds_up_nobody_for_ever() {
+    let mut bench = Bench::new(Config::default());
+    let mut verdict = bench.register("a");
+    bench.poll();
+    bench.committer.patience.reset(Duration::ZERO);
+    const TRIES_MAX: usize = 1_000_000;
+    let answer = (0..TRIES_MAX).find_map(|_| {
+        bench.poll();
+        std::thread::yield_now();
+        verdict.try_recv().expect("somebody answers")
+    });
+    assert_eq!(answer, Some(Verdict::Refused(Refusal::Undecided)));
+    bench.tell(appended(1, &[1]));
+    bench.poll();
+    assert_eq!(bench.point.registry().len(), 1, "it was only slow");
+}
+
+#[test]
+fn a_committer_that_is_dropped_leaves_nobody_waiting() {
+    let mut bench = Bench::new(Config::default());
+    let mut verdict = bench.register("a");
+    bench.poll();
+    let Bench {
+        committer, point, ..
+    } = bench;
+    drop(committer);
+    assert_eq!(
+        verdict.try_recv(),
+        Ok(Some(Verdict::Refused(Refusal::Undecided)))
+    );
+    assert!(!point.has_pending() || point.stats().registrations == 0);
+}
+
+#[test]
+fn a_journal_that_miscounts_is_not_trusted_any_further() {
+    let mut bench = Bench::new(Config::default());
+    let verdict = bench.register("a");
+    bench.poll();
+    bench.tell(appended(1, &[1, 2]));
+    assert!(bench.poll(), "the committer ends");
+    assert!(bench.point.registry().is_empty());
+    drop(verdict);
 }
 
 /// A point on a scripted journal, polled by hand.
@@ -215,7 +324,8 @@ struct Bench {
 
 impl Bench {
     fn new(config: Config) -> Self {
-        let clock = Hand(Arc::new(AtomicU64::new(1_000_000)));
+        let clock = Hand::default();
+        clock.advance(Duration::from_secs(1_000));
         let (behaviour, committer) =
             point(config, clock.clone(), Scripted::default()).expect("a valid config");
         let point = Arc::clone(&committer.point);
@@ -328,20 +438,38 @@ impl Journal for Scripted {
 }
 
 /// A clock that is moved by hand.
-#[derive(Clone)]
-struct Hand(Arc<AtomicU64>);
+#[derive(Clone, Default)]
+struct Hand {
+    millis: Arc<AtomicU64>,
+    disputed: Arc<AtomicBool>,
+}
 
 impl Hand {
     fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).expect("a short time");
-        self.0.fetch_add(millis, Ordering::Relaxed);
+        self.millis.fetch_add(millis, Ordering::Relaxed);
     }
 }
 
 impl Clock for Hand {
     fn now(&self) -> Time {
-        Time::from_millis(self.0.load(Ordering::Relaxed))
+        Time::from_millis(self.millis.load(Ordering::Relaxed))
     }
+
+    fn is_disputed(&self) -> bool {
+        self.disputed.load(Ordering::Relaxed)
+    }
+}
+
+fn failed(batch: u64) -> JournalEvent {
+    JournalEvent::Failed {
+        batch: BatchId(batch),
+        error: disk_full(),
+    }
+}
+
+fn sizes(batch: Option<(Vec<Fact>, Vec<Forget>)>) -> Option<(usize, usize)> {
+    batch.map(|(facts, forget)| (facts.len(), forget.len()))
 }
 
 fn later(answer: Answer) -> oneshot::Receiver<Verdict> {

@@ -35,6 +35,11 @@ pub struct Config {
     pub identity: PathBuf,
     /// Whether to keep everything in memory and write no file. Default false.
     pub ephemeral: bool,
+    /// Whether the store was put back from a backup: it gets a new epoch, so that readers whose
+    /// cookies are from the lost time start anew. Meant for one start, so no file can set it.
+    /// Default false.
+    #[serde(skip)]
+    pub restored: bool,
     /// Names of the protocol that speak the messages of rendezvous. Default `/rendezvous/1.0.0`.
     pub protocols: Vec<String>,
     /// What the point holds.
@@ -91,6 +96,9 @@ impl Config {
     /// What the behaviour is configured with.
     pub(super) fn point(&self) -> Result<crate::Config, ConfigError> {
         self.validate_addresses()?;
+        if self.restored && self.ephemeral {
+            return Err(ConfigError::RestoredEphemeral);
+        }
         self.limits.validate()?;
         self.streams.validate()?;
         self.connections.validate()?;
@@ -173,6 +181,7 @@ impl Default for Config {
             data_dir: PathBuf::from("rv-data"),
             identity: PathBuf::new(),
             ephemeral: false,
+            restored: false,
             protocols: vec![crate::config::PROTOCOL.to_string()],
             limits: LimitsConfig::default(),
             rules: RulesConfig::default(),

@@ -29,6 +29,7 @@ mod listen;
 mod open;
 mod run;
 mod swarm;
+mod transport;
 
 use std::fmt;
 use std::time::Instant;
@@ -79,16 +80,12 @@ impl Daemon {
             keypair,
         } = open::open(&config)?;
         let recovered = behaviour.stats().registrations;
-        let mut swarm = swarm::build(&config, behaviour, keypair)?;
-        let listeners = match listen::listen(&mut swarm, &config).await {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                drop(swarm);
-                // The directory is free again when the error is seen. A panic was told already.
-                let _ = committer.await;
-                return Err(error);
-            }
+        let starting = async {
+            let mut swarm = swarm::build(&config, behaviour, keypair)?;
+            let listeners = listen::listen(&mut swarm, &config).await?;
+            Ok((swarm, listeners))
         };
+        let ((mut swarm, listeners), committer) = open::start(committer, starting).await?;
         for address in &config.external_addresses {
             swarm.add_external_address(address.clone());
         }

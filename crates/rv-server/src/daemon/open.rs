@@ -3,9 +3,11 @@
 use libp2p_identity::{Keypair, PublicKey};
 use rv_proto::Epoch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::data_dir::DataDir;
 use super::identity::{IdentityError, create_identity, load_identity};
+use super::run::FLUSH_TIMEOUT;
 use super::{Config, DaemonError, SteadyClock};
 use crate::Behaviour;
 use crate::journal::{MemoryJournal, RedbConfig, RedbJournal};
@@ -39,7 +41,11 @@ pub(super) fn open(config: &Config) -> Result<Opened, DaemonError> {
     let store = RedbConfig {
         cache_bytes: config.store.cache_bytes,
         retry_pause: config.store.retry_pause,
+        renew_epoch: config.restored,
     };
+    if config.restored {
+        tracing::info!("the store gets a new epoch: readers start anew");
+    }
     let journal = RedbJournal::open(data_dir.store(), store, random_epoch())?;
     let (behaviour, committer) = crate::point(point, clock, journal)?;
     let committer = tokio::spawn(async move {
@@ -52,6 +58,25 @@ pub(super) fn open(config: &Config) -> Result<Opened, DaemonError> {
         committer,
         keypair,
     })
+}
+
+/// Starts what stands on the committer. If that fails, nothing keeps running: the error is told
+/// when the committer has ended, and with it the store and the lock on the directory are free.
+pub(super) async fn start<T>(
+    mut committer: JoinHandle<()>,
+    starting: impl Future<Output = Result<T, DaemonError>>,
+) -> Result<(T, JoinHandle<()>), DaemonError> {
+    // What failed has dropped the swarm, which is what the committer waits for.
+    match starting.await {
+        Ok(started) => Ok((started, committer)),
+        Err(error) => {
+            if timeout(FLUSH_TIMEOUT, &mut committer).await.is_err() {
+                // The disk does not answer. Nothing was served, so nothing is lost.
+                committer.abort();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// The identity in the data directory; a new one at the very first start, and never after it.
@@ -85,6 +110,10 @@ fn random_epoch() -> Epoch {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -93,6 +122,37 @@ mod tests {
         let epochs: BTreeSet<_> = (0..32).map(|_| random_epoch()).collect();
         // Two of 32 collide once in 500 runs, and seven never.
         assert!(epochs.len() > 25, "{epochs:?}");
+    }
+
+    #[tokio::test]
+    async fn a_start_that_failed_is_told_when_the_committer_has_ended() {
+        let (swarm, dropped) = oneshot::channel::<()>();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&has_ended);
+        let committer = tokio::spawn(async move {
+            dropped.await.expect_err("nothing is sent");
+            tokio::task::yield_now().await;
+            ended.store(true, Ordering::SeqCst);
+        });
+        let starting = async move {
+            let _swarm = swarm;
+            Err::<(), _>(DaemonError::ListenersClosed)
+        };
+        let error = start(committer, starting).await.expect_err("failed");
+        assert!(matches!(error, DaemonError::ListenersClosed), "{error}");
+        assert!(has_ended.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_failed_waits_for_no_disk_for_ever() {
+        let (held, gone) = oneshot::channel::<()>();
+        let committer = tokio::spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        let starting = std::future::ready(Err::<(), _>(DaemonError::ListenersClosed));
+        start(committer, starting).await.expect_err("failed");
+        gone.await.expect_err("the task was ended");
     }
 
     #[test]

@@ -26,7 +26,7 @@ const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a stop waits for the journal after the last connection is gone.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Serves until `shutdown` resolves, then stops: nobody can connect and nothing can be written

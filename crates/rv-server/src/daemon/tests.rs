@@ -140,6 +140,24 @@ async fn a_failed_start_leaves_the_directory_free() {
 }
 
 #[tokio::test]
+async fn a_failed_start_with_a_fresh_store_can_be_tried_again_at_once_any_number_of_times() {
+    let folder = tempfile::tempdir().expect("folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    // One listener is open already when the other fails.
+    let mut config = config(&[
+        "/ip4/127.0.0.1/tcp/0",
+        &format!("/ip4/127.0.0.1/tcp/{port}"),
+    ]);
+    config.ephemeral = false;
+    config.data_dir = folder.path().join("data");
+    for _ in 0..5 {
+        let error = bind(config.clone()).await.expect_err("taken");
+        assert!(matches!(error, DaemonError::Listen { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_ephemeral_daemon_takes_a_given_identity_and_never_makes_one() {
     let folder = tempfile::tempdir().expect("folder");
     let mut config = config(&["/ip4/127.0.0.1/tcp/0"]);

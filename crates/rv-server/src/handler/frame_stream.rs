@@ -11,6 +11,7 @@ use libp2p_swarm::Stream;
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, decode_frame};
 
 use crate::StreamLimits;
+use crate::stats::Load;
 
 /// A stream between requests, in a request, or in an answer.
 ///
@@ -87,9 +88,19 @@ impl FrameStream {
         };
     }
 
-    /// Whether a request was read and its answer is not written yet.
-    pub(super) fn is_in_work(&self) -> bool {
-        matches!(self.state, State::Working | State::Writing { .. })
+    /// What the stream keeps: requests in work, and bytes of answers that are not written.
+    pub(super) fn load(&self) -> Load {
+        match &self.state {
+            State::Reading { .. } | State::Closing { .. } => Load::default(),
+            State::Working => Load {
+                in_work: 1,
+                unread_bytes: 0,
+            },
+            State::Writing { frame, .. } => Load {
+                in_work: 1,
+                unread_bytes: frame.len(),
+            },
+        }
     }
 
     /// The request is answered with `frame`.
@@ -120,9 +131,16 @@ impl FrameStream {
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limits: &StreamLimits) -> Poll<StreamStep> {
+    /// Lets the stream go on. A request is only read if `may_read`; if not, nobody wakes for one.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &StreamLimits,
+        may_read: bool,
+    ) -> Poll<StreamStep> {
         loop {
             let done = match &mut self.state {
+                State::Reading { .. } if !may_read => return Poll::Pending,
                 State::Reading { .. } => return self.poll_read(cx, limits),
                 State::Working => return Poll::Pending,
                 State::Writing { frame, .. } => ready!(poll_write(&mut self.io, frame, cx)),

@@ -45,6 +45,11 @@ pub struct RedbConfig {
     /// undecided one is looked at again as often. Each attempt reads the whole file once, which
     /// at a million registrations keeps one core busy for about a second.
     pub retry_pause: Duration,
+    /// Whether an existing journal gets a new epoch, durably and before anything is read from it.
+    /// Default false. To be set once after the file was replaced by an older copy of itself: the
+    /// copy gives sequence numbers again that cookies name already, and readers with such cookies
+    /// would skip what stands there. In a new epoch they start at the beginning.
+    pub renew_epoch: bool,
 }
 
 impl Default for RedbConfig {
@@ -52,6 +57,7 @@ impl Default for RedbConfig {
         Self {
             cache_bytes: 32 << 20,
             retry_pause: Duration::from_secs(5),
+            renew_epoch: false,
         }
     }
 }
@@ -74,7 +80,8 @@ pub struct RedbJournal {
 
 impl RedbJournal {
     /// Opens the journal in the file at `path`. A file that does not exist, or is empty, becomes
-    /// a new journal of `new_epoch`, which should be random; an existing one keeps its own.
+    /// a new journal of `new_epoch`, which should be random; an existing one keeps its own, unless
+    /// it is to be [renewed](RedbConfig::renew_epoch).
     ///
     /// Blocks: after a crash the whole file is read once.
     ///
@@ -114,12 +121,7 @@ impl RedbJournal {
         new_epoch: Epoch,
     ) -> Result<Self, OpenError> {
         let name = name.into();
-        let store = Store::open(
-            name.clone(),
-            Box::new(backend),
-            config.cache_bytes,
-            new_epoch,
-        )?;
+        let store = Store::open(name.clone(), Box::new(backend), &config, new_epoch)?;
         let store = Arc::new(Mutex::new(store));
         let (batches, receiver) = std::sync::mpsc::sync_channel(1);
         let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);

@@ -49,6 +49,12 @@ pub enum ConfigError {
     /// Rules that contradict each other.
     #[error("rules: {0}")]
     Rules(#[from] RulesError),
+    /// A restored store where there is none.
+    #[error(
+        "an ephemeral point has no store that could have been restored: leave out `ephemeral`, or \
+         `--restored`"
+    )]
+    RestoredEphemeral,
     /// The file is not TOML, or has a key or a value that does not exist.
     #[error("the configuration {} is not valid", path.display())]
     Syntax {
@@ -57,6 +63,14 @@ pub enum ConfigError {
         /// Where and what.
         #[source]
         source: Box<toml::de::Error>,
+    },
+    /// A value above what makes sense.
+    #[error("{key} must be at most {max}: lower it, or leave it out for the default")]
+    TooLarge {
+        /// The key with its section.
+        key: &'static str,
+        /// The largest value.
+        max: &'static str,
     },
     /// A value below what makes sense.
     #[error("{key} must be at least {min}: raise it, or leave it out for the default")]

@@ -13,6 +13,10 @@ use super::ConfigError;
 use crate::StreamLimits;
 use crate::journal::RedbConfig;
 
+/// The longest of all timeouts and pauses. Nothing that they wait for takes a day, and deadlines
+/// reckoned from them stay within what the system's clock can hold.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What the point holds at the most: see [`Limits`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -158,15 +162,36 @@ pub struct StreamsConfig {
     /// See [`StreamLimits::write_timeout`].
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
+    /// See [`StreamLimits::unread_bytes_per_connection`].
+    pub unread_bytes_per_connection: usize,
+    /// See [`StreamLimits::unread_bytes_total`].
+    pub unread_bytes_total: usize,
 }
 
 impl StreamsConfig {
+    /// What the multiplexers below can carry besides what waits to be served. Each stream may hold
+    /// 256 KiB of what a hostile peer sent, so more would be memory and not service.
+    const STREAMS_MAX: usize = 1024;
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        at_least_one(&[(
-            "streams.streams_per_connection",
-            self.streams_per_connection == 0,
-        )])?;
-        at_least_a_second(&[
+        at_least_one(&[
+            (
+                "streams.streams_per_connection",
+                self.streams_per_connection == 0,
+            ),
+            (
+                "streams.unread_bytes_per_connection",
+                self.unread_bytes_per_connection == 0,
+            ),
+            ("streams.unread_bytes_total", self.unread_bytes_total == 0),
+        ])?;
+        if self.streams_per_connection > Self::STREAMS_MAX {
+            return Err(ConfigError::TooLarge {
+                key: "streams.streams_per_connection",
+                max: "1024",
+            });
+        }
+        a_second_to_a_day(&[
             ("streams.idle_timeout", self.idle_timeout),
             ("streams.frame_timeout", self.frame_timeout),
             ("streams.write_timeout", self.write_timeout),
@@ -179,6 +204,8 @@ impl StreamsConfig {
             idle_timeout: self.idle_timeout,
             frame_timeout: self.frame_timeout,
             write_timeout: self.write_timeout,
+            unread_bytes_per_connection: self.unread_bytes_per_connection,
+            unread_bytes_total: self.unread_bytes_total,
         }
     }
 }
@@ -191,6 +218,8 @@ impl Default for StreamsConfig {
             idle_timeout: streams.idle_timeout,
             frame_timeout: streams.frame_timeout,
             write_timeout: streams.write_timeout,
+            unread_bytes_per_connection: streams.unread_bytes_per_connection,
+            unread_bytes_total: streams.unread_bytes_total,
         }
     }
 }
@@ -213,8 +242,8 @@ pub struct ConnectionsConfig {
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
     /// New connections are refused while the process uses more memory than this, in bytes.
-    /// Default 0, which is off: the other limits bound memory already, and how much of a machine a
-    /// point may have is not for the point to guess.
+    /// Default 0, which stands for 80 % of the machine's memory. It closes no connection that is
+    /// there: those are bounded one by one, and `total` bounds how many there are.
     pub memory_bytes_max: usize,
 }
 
@@ -225,7 +254,7 @@ impl ConnectionsConfig {
             ("connections.total", self.total == 0),
             ("connections.pending_inbound", self.pending_inbound == 0),
         ])?;
-        at_least_a_second(&[("connections.idle_timeout", self.idle_timeout)])
+        a_second_to_a_day(&[("connections.idle_timeout", self.idle_timeout)])
     }
 }
 
@@ -259,14 +288,18 @@ impl StoreConfig {
     /// Below this the store would read the same pages again and again.
     const CACHE_BYTES_MIN: usize = 1 << 20;
 
-    pub(super) const fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.cache_bytes < Self::CACHE_BYTES_MIN {
             return Err(ConfigError::TooSmall {
                 key: "store.cache_bytes",
                 min: "1048576",
             });
         }
-        Ok(())
+        // Neither needs a least: 0 is to try again, or to erase, at once.
+        at_most_a_day(&[
+            ("store.retry_pause", self.retry_pause),
+            ("store.erase_after", self.erase_after),
+        ])
     }
 }
 
@@ -275,6 +308,7 @@ impl Default for StoreConfig {
         let RedbConfig {
             cache_bytes,
             retry_pause,
+            ..
         } = RedbConfig::default();
         Self {
             cache_bytes,
@@ -320,12 +354,19 @@ fn at_least_one(values: &[(&'static str, bool)]) -> Result<(), ConfigError> {
     }
 }
 
-fn at_least_a_second(values: &[(&'static str, Duration)]) -> Result<(), ConfigError> {
+fn a_second_to_a_day(values: &[(&'static str, Duration)]) -> Result<(), ConfigError> {
     match values
         .iter()
         .find(|(_, value)| *value < Duration::from_secs(1))
     {
         Some((key, _)) => Err(ConfigError::TooSmall { key, min: "1s" }),
+        None => at_most_a_day(values),
+    }
+}
+
+fn at_most_a_day(values: &[(&'static str, Duration)]) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| *value > DURATION_MAX) {
+        Some((key, _)) => Err(ConfigError::TooLarge { key, max: "24h" }),
         None => Ok(()),
     }
 }

@@ -96,6 +96,15 @@ fn what_cannot_work_is_refused_with_what_to_do() {
             "store.cache_bytes must be at least 1048576",
         ),
         (
+            "[store]\nerase_after = \"25h\"",
+            "store.erase_after must be at most 24h: lower it",
+        ),
+        (
+            "[streams]\nstreams_per_connection = 1025",
+            "streams.streams_per_connection must be at most 1024: lower it",
+        ),
+        ("restored = true", "unknown field `restored`"),
+        (
             "[rules]\nttl_max = \"73h\"",
             "rules.ttl_max is not a ttl: use",
         ),
@@ -118,6 +127,55 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         let error = refused(text);
         assert!(error.contains(wanted), "{text}: {error}");
     }
+}
+
+#[test]
+fn no_duration_is_so_long_that_a_deadline_overflows() {
+    // The longest that a file can name.
+    let longest = "18446744073709551615s";
+    for (section, keys) in [
+        (
+            "streams",
+            &["idle_timeout", "frame_timeout", "write_timeout"][..],
+        ),
+        ("connections", &["idle_timeout"]),
+        ("store", &["retry_pause", "erase_after"]),
+    ] {
+        for key in keys {
+            let error = refused(&format!("[{section}]\n{key} = \"{longest}\""));
+            let wanted = format!("{section}.{key} must be at most 24h: lower it");
+            assert!(error.contains(&wanted), "{error}");
+            valid(&format!("[{section}]\n{key} = \"24h\""));
+        }
+    }
+}
+
+#[test]
+fn every_limit_of_zero_is_refused() {
+    let default = toml::Table::try_from(Config::default()).expect("serializes");
+    for section in ["limits", "connections", "streams"] {
+        let limits = default[section].as_table().expect("a section");
+        for (key, _) in limits.iter().filter(|(_, value)| value.is_integer()) {
+            // 0 stands for a part of the machine's memory.
+            if key == "memory_bytes_max" {
+                continue;
+            }
+            let error = refused(&format!("[{section}]\n{key} = 0"));
+            let wanted = format!("{section}.{key} must be at least 1: raise it");
+            assert!(error.contains(&wanted), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_ephemeral_point_cannot_be_restored() {
+    let config = Config {
+        restored: true,
+        ephemeral: true,
+        ..Config::default()
+    };
+    let error = config.validate().expect_err("no store");
+    assert!(matches!(error, ConfigError::RestoredEphemeral), "{error}");
 }
 
 #[test]

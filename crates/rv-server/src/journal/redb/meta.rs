@@ -40,6 +40,22 @@ impl Meta {
         Ok(meta)
     }
 
+    /// Gives the journal another epoch, `wanted` if it is another, and keeps all else: no cookie
+    /// that was given before is taken for one of this log.
+    pub(super) fn renew(self, database: &Database, wanted: Epoch) -> Result<Self, Error> {
+        let epoch = if wanted == self.epoch {
+            Epoch::from_bits(wanted.get() ^ 1)
+        } else {
+            wanted
+        };
+        let transaction = database.begin_write()?;
+        transaction
+            .open_table(META)?
+            .insert(META_EPOCH, u64::from(epoch.get()))?;
+        transaction.commit()?;
+        Ok(Self { epoch, ..self })
+    }
+
     /// Reads it; none if nothing was ever written to it.
     pub(super) fn read(database: &Database) -> Result<Option<Self>, Fault> {
         let transaction = database.begin_read().map_err(Error::from)?;

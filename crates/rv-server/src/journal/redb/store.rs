@@ -18,6 +18,7 @@ use ::redb::{
 };
 use rv_proto::{Epoch, Fact, Seq};
 
+use super::RedbConfig;
 use super::meta::{Fault, Meta};
 use super::steady::{Handle, SteadyFile};
 use super::table::{self, META, META_COMMIT, META_HEAD, REGISTRATIONS};
@@ -59,9 +60,10 @@ impl Store {
     pub(super) fn open(
         path: PathBuf,
         backend: Box<dyn StorageBackend>,
-        cache_bytes: usize,
+        config: &RedbConfig,
         new_epoch: Epoch,
     ) -> Result<Self, OpenError> {
+        let cache_bytes = config.cache_bytes;
         let file = Arc::new(SteadyFile::new(backend));
         let database = match open_database(&file, cache_bytes) {
             // A crash in the middle of its creation leaves a file without a signature.
@@ -81,6 +83,9 @@ impl Store {
         let database = database.map_err(|error| open_error(&path, error))?;
         let found = Meta::read(&database).map_err(|fault| fault.at(&path))?;
         let meta = match found {
+            Some(meta) if config.renew_epoch => meta
+                .renew(&database, new_epoch)
+                .map_err(|error| table_error(&path, error))?,
             Some(meta) => meta,
             None => {
                 Meta::create(&database, new_epoch).map_err(|error| table_error(&path, error))?

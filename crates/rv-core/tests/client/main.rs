@@ -1,0 +1,14 @@
+//! The client as a machine: what goes in, and exactly what comes out; and as one of many in a
+//! small network that fails in every way.
+
+mod cache;
+mod dialects;
+mod discovery;
+mod driver;
+mod hostile;
+mod network;
+mod points;
+mod registrations;
+mod samples;
+mod server;
+mod watches;

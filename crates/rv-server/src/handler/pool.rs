@@ -1,0 +1,215 @@
+//! The streams of one connection: whose turn it is, what they hold, and how long they may take.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures_timer::Delay;
+use libp2p_swarm::Stream;
+use rv_core::StreamId;
+
+use super::frame_stream::{FrameStream, StreamEnd, StreamStep};
+use crate::Config;
+use crate::committer::Open;
+use crate::stats::{Counters, Load};
+
+/// Streams in turn, within bounds.
+///
+/// While the bytes of answers that the peer has not read exceed a bound, no further request of it
+/// is read: what a peer can make a point keep is bounded, and only its own reading gets it further.
+pub(super) struct StreamPool {
+    streams: BTreeMap<StreamId, FrameStream>,
+    opened: u64,
+    next_turn: StreamId,
+    load: Load,
+    timer: Delay,
+    timer_at: Option<Instant>,
+    config: Arc<Config>,
+    open: Arc<Open>,
+}
+
+/// What a stream has for the session.
+pub(super) enum PoolEvent {
+    /// A request.
+    Frame(StreamId, Bytes),
+    /// The stream is over and gone.
+    Ended(StreamId, StreamEnd),
+}
+
+impl StreamPool {
+    pub(super) fn new(config: Arc<Config>, open: Arc<Open>) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            opened: 0,
+            next_turn: StreamId(0),
+            load: Load::default(),
+            timer: Delay::new(Duration::ZERO),
+            timer_at: None,
+            config,
+            open,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Takes in a new stream; false if there are too many, and it was reset.
+    pub(super) fn accept(&mut self, io: Stream) -> bool {
+        if self.streams.len() >= self.config.streams.streams_per_connection {
+            self.counters()
+                .streams_refused
+                .fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        self.opened += 1;
+        let stream = FrameStream::new(io, Instant::now(), &self.config.streams);
+        self.streams.insert(StreamId(self.opened), stream);
+        true
+    }
+
+    /// The request of a stream is done without an answer.
+    pub(super) fn read_next(&mut self, id: StreamId) {
+        self.change(id, |stream, config| {
+            stream.read_next(Instant::now(), &config.streams)
+        });
+    }
+
+    /// The request of a stream is answered.
+    pub(super) fn write(&mut self, id: StreamId, frame: Bytes) {
+        self.change(id, |stream, config| {
+            stream.write(frame, Instant::now(), &config.streams)
+        });
+    }
+
+    /// Drops a stream, which resets it where the transport knows resets.
+    pub(super) fn reset(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.remove(&id) {
+            self.count(stream.load(), Load::default());
+        }
+    }
+
+    /// The next request or end of a stream; every stream has its turn before one has its second.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<PoolEvent> {
+        loop {
+            let mut is_held_back = false;
+            let turns = self
+                .streams
+                .range(self.next_turn..)
+                .chain(self.streams.range(..self.next_turn));
+            let ids: Vec<_> = turns.map(|(id, _)| *id).collect();
+            for id in ids {
+                let may_read = self.may_read();
+                is_held_back |= !may_read;
+                let step = self.change(id, |stream, config| {
+                    stream.poll(cx, &config.streams, may_read)
+                });
+                let Some(Poll::Ready(step)) = step else {
+                    continue;
+                };
+                self.next_turn = StreamId(id.0 + 1);
+                return Poll::Ready(match step {
+                    StreamStep::Frame(payload) => PoolEvent::Frame(id, payload),
+                    StreamStep::End(end) => self.end(id, end),
+                });
+            }
+            // A stream that was held back is woken by nobody else.
+            if !is_held_back || !self.may_read() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The next stream whose deadline has passed.
+    ///
+    /// One timer stands at the earliest deadline. It is moved to an earlier one at once and to a
+    /// later one only when it fires, so that serving costs no timer calls.
+    pub(super) fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<PoolEvent> {
+        loop {
+            let deadlines = self
+                .streams
+                .iter()
+                .filter_map(|(id, io)| Some((io.deadline()?, *id)));
+            let Some((earliest, id)) = deadlines.min() else {
+                self.timer_at = None;
+                return Poll::Pending;
+            };
+            if self.timer_at.is_none_or(|at| earliest < at) {
+                self.timer
+                    .reset(earliest.saturating_duration_since(Instant::now()));
+                self.timer_at = Some(earliest);
+            }
+            if self.timer.poll_unpin(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer_at = None;
+            if earliest <= Instant::now() {
+                let wait = self.streams.get(&id).map(FrameStream::wait);
+                if let Some(wait) = wait {
+                    return Poll::Ready(self.end(id, StreamEnd::TimedOut(wait)));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, id: StreamId, end: StreamEnd) -> PoolEvent {
+        let counters = self.counters();
+        match end {
+            StreamEnd::Broken(_) | StreamEnd::Closed => {}
+            StreamEnd::TimedOut(_) => {
+                counters.streams_timed_out.fetch_add(1, Ordering::Relaxed);
+            }
+            StreamEnd::Undecodable(_) => {
+                counters.undecodable.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.reset(id);
+        PoolEvent::Ended(id, end)
+    }
+
+    /// Whether another answer may be made for this connection.
+    fn may_read(&self) -> bool {
+        let (unread, limits) = (self.load.unread_bytes, &self.config.streams);
+        let of_all = self.counters().unread_bytes();
+        unread == 0
+            || (unread < limits.unread_bytes_per_connection && of_all < limits.unread_bytes_total)
+    }
+
+    fn change<T>(
+        &mut self,
+        id: StreamId,
+        change: impl FnOnce(&mut FrameStream, &Config) -> T,
+    ) -> Option<T> {
+        let stream = self.streams.get_mut(&id)?;
+        let before = stream.load();
+        let changed = change(stream, &self.config);
+        let after = stream.load();
+        self.count(before, after);
+        Some(changed)
+    }
+
+    fn count(&mut self, before: Load, after: Load) {
+        if before != after {
+            self.load = self.load + after - before;
+            self.open.0.counters.change_load(before, after);
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.open.0.counters
+    }
+}
+
+impl Drop for StreamPool {
+    fn drop(&mut self) {
+        self.count(self.load, Load::default());
+    }
+}
