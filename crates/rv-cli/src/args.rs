@@ -66,6 +66,9 @@ pub(crate) struct ServeArgs {
     /// Keep everything in memory and write no file.
     #[arg(long)]
     ephemeral: bool,
+    /// The store was put back from a backup: readers start anew. For the first start after it.
+    #[arg(long, conflicts_with = "ephemeral")]
+    restored: bool,
     /// A name under which the protocol is spoken [default: /rendezvous/1.0.0]. May be repeated.
     #[arg(long, value_name = "NAME")]
     protocol: Vec<String>,
@@ -96,6 +99,7 @@ impl ServeArgs {
             self.log.filter(|log| !log.is_empty()),
         );
         config.ephemeral |= self.ephemeral;
+        config.restored = self.restored;
         config.validate()?;
         Ok(config)
     }
@@ -171,6 +175,19 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("kept"));
         assert_eq!(config.limits.register_burst, 7);
         assert!(config.ephemeral);
+    }
+
+    #[test]
+    fn a_store_is_restored_by_a_flag_and_only_if_there_is_one() {
+        assert!(serve(&["--restored"]).config().expect("valid").restored);
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("rv.toml");
+        std::fs::write(&file, "ephemeral = true").expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let error = serve(&["--config", file, "--restored"])
+            .config()
+            .expect_err("no store");
+        assert!(matches!(error, ConfigError::RestoredEphemeral), "{error}");
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn hint(addresses: &[Multiaddr]) {
     // Without a stderr nobody misses it.
     let _ = writeln!(
         std::io::stderr(),
-        "rv: any libp2p rendezvous client can register and discover at {address}; Ctrl-C stops"
+        "rv: Ctrl-C stops. To try it, in a second terminal in the same clone:\n\
+         cargo run -p rv-server --example stock_client -- {address}"
     );
 }

@@ -67,7 +67,7 @@ fn stdout_carries_one_line_an_address_and_nothing_else() {
     for wanted in [
         "started",
         "stopped",
-        "rv: any libp2p rendezvous client can register",
+        "cargo run -p rv-server --example stock_client -- /ip4/127.0.0.1/tcp/",
     ] {
         assert!(ended.stderr.contains(wanted), "{wanted}: {}", ended.stderr);
     }
@@ -102,6 +102,46 @@ async fn identity_and_registrations_survive_a_restart() {
     assert_eq!(reader.discover("kept").await, [key.public().to_peer_id()]);
     let ended = second.stop();
     assert!(ended.stderr.contains("registrations=1"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_cookie_of_the_lost_time_starts_anew_after_a_restored_backup() {
+    let folder = folder();
+    let key = Keypair::generate_ed25519();
+    let mut rv = Rv::serve(folder.path(), &[TCP], &[]);
+    let mut client = RawClient::connect(&rv.address(), &key)
+        .await
+        .expect("connects");
+    client.register("kept", 1).await.expect("granted");
+    drop(client);
+    assert_eq!(rv.stop().code, Some(0));
+    let store = folder.path().join("data/registry.redb");
+    let backup = std::fs::read(&store).expect("a copy");
+
+    // The lost time: a reader has seen two numbers more.
+    let mut rv = Rv::serve(folder.path(), &[TCP], &[]);
+    let mut client = RawClient::connect(&rv.address(), &key)
+        .await
+        .expect("connects");
+    for namespace in ["lost", "lost too"] {
+        client.register(namespace, 1).await.expect("granted");
+    }
+    let cookie = client.discover("", None).await.expect("answered").cookie;
+    drop(client);
+    assert_eq!(rv.stop().code, Some(0));
+
+    std::fs::write(&store, backup).expect("put back");
+    let mut rv = Rv::serve(folder.path(), &[TCP], &["--restored"]);
+    let mut client = RawClient::connect(&rv.address(), &key)
+        .await
+        .expect("connects");
+    for namespace in ["new", "new too", "new and last"] {
+        client.register(namespace, 1).await.expect("granted");
+    }
+    let found = client.discover("", Some(cookie)).await.expect("answered");
+    let found: BTreeSet<_> = found.namespaces.iter().map(String::as_str).collect();
+    assert_eq!(found, ["kept", "new", "new too", "new and last"].into());
+    assert_eq!(rv.stop().code, Some(0));
 }
 
 /// A stop may refuse what it did not take up, but what it took up is answered: what is found

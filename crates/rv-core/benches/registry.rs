@@ -206,7 +206,7 @@ fn expire(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(size), |b| {
             // Refilled when it runs empty, outside of what is measured.
             let mut left = registry.clone();
-            let writer = Writer::new(Limits::default());
+            let mut writer = Writer::new(Limits::default());
             b.iter_custom(|rounds| {
                 let mut spent = std::time::Duration::ZERO;
                 for _ in 0..rounds {

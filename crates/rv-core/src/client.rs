@@ -20,7 +20,9 @@
 //! A shell that keeps streams open tries a new one before it says [`Failure::EndOfStream`]: where
 //! an old stream ended says nothing about the request.
 //!
-//! `now` may jump. A step back counts as no time, a step forward as that much time.
+//! `now` may jump. A step back counts as no time, a step forward as that much time. What nobody can
+//! see is a step back after which no call comes before the clock has caught up: a shell whose clock
+//! may be set uses a monotonic one.
 //!
 //! # Rules
 //!

@@ -10,8 +10,11 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, rendezvous, tcp, yamux};
+use libp2p::{SwarmBuilder, identify, noise, tcp, yamux};
 use rv_server::{Behaviour, Config, random_epoch};
+
+#[path = "common/stock.rs"]
+mod stock;
 
 /// What the application runs: the point is one behaviour among others.
 #[derive(NetworkBehaviour)]
@@ -40,12 +43,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     point.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = point.select_next_some().await {
-            break address;
+            break address.with(Protocol::P2p(*point.local_peer_id()));
         }
     };
     println!("the point listens on {address}");
-    let point_id = *point.local_peer_id();
-    let client = use_point(point_id, address);
+    let client = stock::register_and_discover(address);
     let serve = async {
         loop {
             if let SwarmEvent::Behaviour(AppEvent::Rendezvous(event)) =
@@ -60,45 +62,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
         () = serve => {}
     }
     Ok(())
-}
-
-/// Registers with the client of `libp2p-rendezvous` and discovers itself.
-async fn use_point(point: PeerId, address: Multiaddr) -> Result<(), Box<dyn Error>> {
-    let mut swarm: Swarm<rendezvous::client::Behaviour> = SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
-        .with_behaviour(|key| rendezvous::client::Behaviour::new(key.clone()))?
-        .build();
-    let namespace = rendezvous::Namespace::from_static("my-app");
-    swarm.add_external_address("/ip4/203.0.113.7/tcp/4001".parse()?);
-    swarm.dial(address.with(Protocol::P2p(point)))?;
-    loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { .. } => {
-                swarm
-                    .behaviour_mut()
-                    .register(namespace.clone(), point, None)?;
-            }
-            SwarmEvent::Behaviour(rendezvous::client::Event::Registered { ttl, .. }) => {
-                println!("the client is registered for {ttl} s");
-                swarm
-                    .behaviour_mut()
-                    .discover(Some(namespace.clone()), None, None, point);
-            }
-            SwarmEvent::Behaviour(rendezvous::client::Event::Discovered {
-                registrations, ..
-            }) => {
-                for registration in registrations {
-                    println!("the client found {}", registration.record.peer_id());
-                }
-                return Ok(());
-            }
-            SwarmEvent::Behaviour(event) => return Err(format!("{event:?}").into()),
-            _ => {}
-        }
-    }
 }

@@ -76,3 +76,34 @@ pub fn random_epoch() -> Epoch {
     let [a, b, c, d, ..] = random.to_be_bytes();
     Epoch::from_bits(u32::from_be_bytes([a, b, c, d]))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn epochs_differ() {
+        let epochs: BTreeSet<_> = (0..32).map(|_| random_epoch()).collect();
+        // Two of 32 collide once in 500 runs, and seven never.
+        assert!(epochs.len() > 25, "{epochs:?}");
+    }
+
+    #[test]
+    fn a_clock_is_disputed_when_the_wall_clock_is_elsewhere() {
+        let clock = SystemClock::new();
+        assert!(!clock.is_disputed());
+        let hour = Duration::from_secs(3_600);
+        let ahead = SystemClock {
+            at_start: clock.at_start.saturating_add(hour),
+            ..clock
+        };
+        let behind = Time::from_millis(clock.at_start.as_millis() - 3_600_000);
+        let behind = SystemClock {
+            at_start: behind,
+            ..clock
+        };
+        assert!(ahead.is_disputed() && behind.is_disputed());
+    }
+}

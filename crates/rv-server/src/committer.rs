@@ -95,7 +95,8 @@ pub struct Committer<J> {
 /// How often due registrations are looked for. Nobody is shown them meanwhile.
 pub(crate) const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many parts of due registrations are hidden and erased in one go, before others get their turn.
+/// How many parts of due registrations are hidden and erased in one go, before others get their
+/// turn.
 pub(crate) const TIDY_PARTS_MAX: usize = 16;
 
 /// How long connections wait for a journal that does not answer, before they are told that the

@@ -300,22 +300,32 @@ async fn appends_through(kind: FaultKind, seed: u64) -> Outcomes {
         };
         outcomes.images += check_point(&now, &decided, effort, random).await;
     }
+    append_until_kept(&mut journal, &disk, &mut state, random).await;
+    disk.heal();
+    drop(journal);
+    let mut journal = open(&disk, OTHER_EPOCH_BITS).expect("it was closed in order");
+    assert_eq!(replay(&mut journal).0, state);
+    outcomes
+}
+
+/// Appends until the disk takes it, which a good disk does at once.
+async fn append_until_kept(
+    journal: &mut RedbJournal,
+    disk: &Disk,
+    state: &mut State,
+    random: &mut Random,
+) {
     for id in 100.. {
-        let batch = random_batch(id, &state, random);
-        if let Some(seqs) = append(&mut journal, batch.clone()).await {
+        let batch = random_batch(id, state, random);
+        if let Some(seqs) = append(journal, batch.clone()).await {
             state.apply(&batch, &seqs);
-            break;
+            return;
         }
         assert!(
             !disk.is_healthy() && id < 200,
             "a good disk is written to again"
         );
     }
-    disk.heal();
-    drop(journal);
-    let mut journal = open(&disk, OTHER_EPOCH_BITS).expect("it was closed in order");
-    assert_eq!(replay(&mut journal).0, state);
-    outcomes
 }
 
 #[derive(Debug, Default)]

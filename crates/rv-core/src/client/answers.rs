@@ -259,7 +259,8 @@ impl Client {
         let Some(watch) = it.watches.get_mut(scope) else {
             return;
         };
-        watch.finish(now, &self.config, &mut self.dice, cause.clone());
+        let first = self.cache.first_deadline(&point, scope);
+        watch.finish(now, &self.config, &mut self.dice, first, cause.clone());
         if let (Some(cause), Some(retry_at)) = (cause, watch.due_at()) {
             self.tell(Event::WatchFailed {
                 point,

@@ -208,6 +208,17 @@ impl PeerCache {
         self.len == 0
     }
 
+    /// The earliest deadline of what `point` lists in `scope`.
+    pub(super) fn first_deadline(&self, point: &PeerId, scope: &Scope) -> Option<Time> {
+        match scope {
+            Scope::All => self.reports.get(point)?.first().map(|(until, ..)| *until),
+            Scope::Namespace(namespace) => {
+                let reports = self.namespaces.get(namespace)?.reports.get(point)?;
+                reports.first().map(|(until, _)| *until)
+            }
+        }
+    }
+
     /// Drops what `point` listed in `scope` before `since` and does not any more, and returns who
     /// is listed by nobody now.
     pub(super) fn sweep(

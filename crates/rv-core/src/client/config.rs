@@ -41,6 +41,10 @@ pub struct ClientConfig {
     /// The longest pause between two polls of a watch, reached by doubling while nothing changes.
     /// Default 4 min: half of it is the mean delay of news in a quiet namespace.
     pub poll_max: Duration,
+    /// How long before the deadline of a peer a watch is polled, so that a live one is seen to be
+    /// renewed. Default 3 s: a request over a slow line. Peers whose ttl is below about eight
+    /// times [`poll_min`](Self::poll_min) may be told gone and back again.
+    pub poll_lead: Duration,
     /// How often a watch lists everything anew, which shows who unregistered. Default 15 min.
     /// Between two of these a peer is gone only at its deadline.
     pub relist_interval: Duration,
@@ -160,6 +164,7 @@ impl Default for ClientConfig {
             straggler_wait: Duration::from_secs(2),
             poll_min: Duration::from_secs(15),
             poll_max: Duration::from_secs(4 * 60),
+            poll_lead: Duration::from_secs(3),
             relist_interval: Duration::from_secs(15 * 60),
             page_entries: 1_000,
             listing_entries_max: 50_000,

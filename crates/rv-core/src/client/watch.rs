@@ -91,12 +91,13 @@ impl Watch {
         self.changes += changes;
     }
 
-    /// The listing is over.
+    /// The listing is over. `first_deadline` is the earliest of what the point lists.
     pub(super) fn finish(
         &mut self,
         now: Time,
         config: &ClientConfig,
         dice: &mut Dice,
+        first_deadline: Option<Time>,
         cause: Option<Cause>,
     ) {
         if let Some(listing) = self.listing.take() {
@@ -119,7 +120,12 @@ impl Watch {
             self.interval.saturating_mul(2).min(config.poll_max)
         };
         self.last_failure = cause.map(|cause| (now, cause));
-        let pause = self.interval - dice.up_to(self.interval / 8);
+        // Whoever is still there has refreshed by then, and is not to be told gone for a moment.
+        let lead = config.poll_lead;
+        let until_first = first_deadline.map(|at| at.saturating_since(now).saturating_sub(lead));
+        let needed = until_first.map_or(self.interval, |it| it.max(config.poll_min));
+        let pause = self.interval.min(needed);
+        let pause = pause - dice.up_to(pause / 8);
         self.next_at = Some(now.saturating_add(pause));
         if std::mem::take(&mut self.is_stale) {
             self.relist(now);

@@ -91,8 +91,10 @@ fn position(registry: &Registry, query: &Query) -> Result<Option<Cookie>, Refusa
 /// The epoch in a cookie. Positions in a listing of a default dialect mean nothing in another, so a
 /// default that the operator changed is another epoch.
 pub(super) fn cookie_epoch(epoch: Epoch, decided: Option<Dialect>, default: Dialect) -> Epoch {
-    match decided {
-        Some(_) => epoch,
-        None => Epoch::from_bits(epoch.get() ^ (default.index() as u32)),
-    }
+    let salt = match (decided, default) {
+        (Some(_), _) | (None, Dialect::Legacy) => 0,
+        (None, Dialect::Standard) => 1,
+        (None, Dialect::Plain) => 2,
+    };
+    Epoch::from_bits(epoch.get() ^ salt)
 }

@@ -58,7 +58,13 @@ fn an_announced_extension_gets_both_signed_dialects() {
     driver.answer(sent.id, refused(Status::NOT_AUTHORIZED, "no"));
     let events = driver.events();
     assert!(
-        matches!(&events[1], Event::RegistrationFailed { cause: Cause::Refused(Status::NOT_AUTHORIZED, _), .. }),
+        matches!(
+            &events[1],
+            Event::RegistrationFailed {
+                cause: Cause::Refused(Status::NOT_AUTHORIZED, _),
+                ..
+            }
+        ),
         "{events:?}"
     );
 }
@@ -95,7 +101,10 @@ fn plain_follows_101_and_200_and_legacy_an_end_of_stream() {
         driver.answer(sent.id, granted(7_200));
         assert!(matches!(
             driver.events()[..],
-            [Event::Registered(_), Event::RegisterDone { result: Ok(_), .. }]
+            [
+                Event::Registered(_),
+                Event::RegisterDone { result: Ok(_), .. }
+            ]
         ));
     }
     let mut driver = Driver::new(1);
@@ -130,7 +139,11 @@ fn what_was_granted_is_not_given_up_for_one_odd_answer() {
         driver.fail(sent.id, Failure::EndOfStream);
     }
     let sent = driver.sleep_until_request();
-    assert_eq!(dialect_of(&sent), Dialect::Legacy, "given up after the second");
+    assert_eq!(
+        dialect_of(&sent),
+        Dialect::Legacy,
+        "given up after the second"
+    );
 }
 
 #[test]
@@ -143,7 +156,10 @@ fn when_no_dialect_is_taken_the_first_refusal_is_told() {
     driver.fail(sent.id, Failure::EndOfStream);
     let sent = driver.request();
     assert_eq!(dialect_of(&sent), Dialect::Legacy);
-    driver.answer(sent.id, refused(Status::INVALID_SIGNED_PEER_RECORD, "what?"));
+    driver.answer(
+        sent.id,
+        refused(Status::INVALID_SIGNED_PEER_RECORD, "what?"),
+    );
     let cause = Cause::Refused(Status::NOT_AUTHORIZED, "not you".to_owned());
     let done = Event::RegisterDone {
         operation,
@@ -170,7 +186,13 @@ fn a_stale_record_is_sealed_again_above_the_stored_seq() {
     ));
     driver.answer(sent.id, granted(7_200));
     let sent = driver.sleep_until_request();
-    assert!(matches!(sent.request, Wanted::Register { seq_above: Some(9), .. }));
+    assert!(matches!(
+        sent.request,
+        Wanted::Register {
+            seq_above: Some(9),
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -180,7 +202,10 @@ fn a_point_cannot_use_up_the_sequence_numbers() {
     let sent = driver.request();
     let text = format!("stale record: seq 5 is below the stored seq {}", u64::MAX);
     driver.answer(sent.id, refused(Status::INVALID_SIGNED_PEER_RECORD, &text));
-    assert!(matches!(driver.events()[1], Event::RegistrationFailed { .. }));
+    assert!(matches!(
+        driver.events()[1],
+        Event::RegistrationFailed { .. }
+    ));
 
     let mut driver = Driver::new(1);
     driver.register(Target::Every);
@@ -189,5 +214,8 @@ fn a_point_cannot_use_up_the_sequence_numbers() {
         let text = format!("stale record: seq 5 is below the stored seq {stored}");
         driver.answer(sent.id, refused(Status::INVALID_SIGNED_PEER_RECORD, &text));
     }
-    assert!(matches!(driver.events()[1], Event::RegistrationFailed { .. }));
+    assert!(matches!(
+        driver.events()[1],
+        Event::RegistrationFailed { .. }
+    ));
 }

@@ -2,10 +2,12 @@
 //! small network that fails in every way.
 
 mod cache;
+mod cases;
 mod dialects;
 mod discovery;
 mod driver;
 mod hostile;
+mod leaving;
 mod network;
 mod points;
 mod registrations;

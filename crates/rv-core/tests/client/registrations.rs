@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rv_core::client::{
-    Breach, Cause, ClientConfig, Event, Failure, Grant, Output, RegisterOptions, StartError, Target,
-    Wanted,
+    Breach, Cause, ClientConfig, Event, Failure, Grant, Output, RegisterOptions, StartError,
+    Target, Wanted,
 };
 use rv_proto::{Dialect, Status, Ttl};
 
@@ -223,7 +223,11 @@ fn who_waits_for_an_address_is_told_of_the_grant() {
         .client
         .register(driver.now, HERE, chat(), options)
         .expect("registers");
-    assert_eq!(driver.events().len(), 1, "the failure, and the call is not over");
+    assert_eq!(
+        driver.events().len(),
+        1,
+        "the failure, and the call is not over"
+    );
     driver.client.set_addresses(driver.now, [address(4_002)]);
     let sent = driver.request();
     driver.answer(sent.id, granted(7_200));
@@ -254,8 +258,12 @@ fn changed_addresses_are_registered_once_after_they_settled() {
     driver.answer(sent.id, granted(7_200));
     driver.outputs();
     // The same again is no change, in whatever order and with our own id at the end.
-    let own = address(4_001).with_p2p(crate::samples::local()).expect("none yet");
-    driver.client.set_addresses(driver.now, [address(4_004), own]);
+    let own = address(4_001)
+        .with_p2p(crate::samples::local())
+        .expect("none yet");
+    driver
+        .client
+        .set_addresses(driver.now, [address(4_004), own]);
     assert!(driver.sleep() > 1_000);
 }
 
@@ -274,132 +282,6 @@ fn addresses_that_change_while_a_register_is_out_are_registered_after_it() {
 }
 
 #[test]
-fn unregister_ends_the_refresh_and_is_done_when_it_is_written() {
-    let mut driver = Driver::new(1);
-    driver.register(HERE);
-    let sent = driver.request();
-    driver.answer(sent.id, granted(7_200));
-    driver.outputs();
-
-    let operation = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
-    let sent = driver.request();
-    assert_eq!(sent.request, Wanted::Unregister { namespace: chat() });
-    driver.client.handle_written(driver.now, sent.id);
-
-    let done = Event::UnregisterDone {
-        operation,
-        failures: Vec::new(),
-    };
-    assert_eq!(driver.events(), [done]);
-    assert_eq!(driver.client.registrations(), []);
-    assert_eq!(driver.client.poll_timeout(), None);
-}
-
-#[test]
-fn a_register_that_is_granted_after_unregister_is_taken_out_again() {
-    let mut driver = Driver::new(1);
-    let registering = driver.register(HERE);
-    let register = driver.request();
-    let leaving = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
-    let outputs = driver.outputs();
-    let withdrawn = vec![(point(1), Cause::Withdrawn)];
-    assert_eq!(
-        outputs[0],
-        Output::Event(Event::RegisterDone {
-            operation: registering,
-            result: Err(withdrawn)
-        })
-    );
-    let [_, Output::Request { id: first, .. }] = outputs[..] else {
-        panic!("{outputs:?}");
-    };
-    driver.client.handle_written(driver.now, first);
-    assert_eq!(driver.outputs(), [], "the REGISTER is still out");
-
-    driver.answer(register.id, granted(7_200));
-    let again = driver.request();
-    assert_eq!(again.request, Wanted::Unregister { namespace: chat() });
-    driver.client.handle_written(driver.now, again.id);
-    let done = Event::UnregisterDone {
-        operation: leaving,
-        failures: Vec::new(),
-    };
-    assert_eq!(driver.events(), [done]);
-    assert_eq!(driver.client.registrations(), []);
-}
-
-#[test]
-fn a_register_that_is_lost_after_unregister_is_taken_out_again() {
-    let mut driver = Driver::new(1);
-    driver.register(HERE);
-    driver.outputs();
-    driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
-    let first = driver.request();
-    driver.client.handle_written(driver.now, first.id);
-    driver.sleep();
-    let again = driver.sleep_until_request();
-    assert_eq!(again.request, Wanted::Unregister { namespace: chat() });
-}
-
-#[test]
-fn register_after_unregister_waits_until_that_is_written() {
-    let mut driver = Driver::new(1);
-    driver.register(HERE);
-    let sent = driver.request();
-    driver.answer(sent.id, granted(7_200));
-    driver.outputs();
-    let leaving = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
-    let unregister = driver.request();
-    driver.register(HERE);
-    let withdrawn = Event::UnregisterDone {
-        operation: leaving,
-        failures: vec![(point(1), Cause::Withdrawn)],
-    };
-    assert_eq!(driver.events(), [withdrawn]);
-    driver.client.handle_written(driver.now, unregister.id);
-    let register = driver.request();
-    driver.answer(register.id, granted(7_200));
-    assert_eq!(
-        driver.client.registrations()[0].until,
-        Some(secs(1_000 + 7_200))
-    );
-}
-
-#[test]
-fn unregister_tells_when_it_cannot_be_written_and_is_tried_three_times() {
-    let mut driver = Driver::new(1);
-    let operation = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
-    let mut sent = driver.request();
-    driver.fail(sent.id, Failure::Unreachable);
-    let cause = Cause::Failed(Failure::Unreachable);
-    let done = Event::UnregisterDone {
-        operation,
-        failures: vec![(point(1), cause)],
-    };
-    assert!(driver.events().contains(&done));
-    for _ in 1..ClientConfig::UNREGISTER_ATTEMPTS_MAX {
-        sent = driver.sleep_until_request();
-        driver.fail(sent.id, Failure::Unreachable);
-    }
-    assert_eq!(driver.client.registrations(), []);
-}
-
-#[test]
 fn registering_at_several_points_succeeds_at_the_first() {
     let mut driver = Driver::new(3);
     let operation = driver.register(HERE);
@@ -408,7 +290,13 @@ fn registering_at_several_points_succeeds_at_the_first() {
     driver.outputs();
     driver.answer(sent[1].id, granted(7_200));
     let events = driver.events();
-    let [Event::Registered(grant), Event::RegisterDone { operation: id, result }] = &events[..]
+    let [
+        Event::Registered(grant),
+        Event::RegisterDone {
+            operation: id,
+            result,
+        },
+    ] = &events[..]
     else {
         panic!("{events:?}");
     };
@@ -426,7 +314,10 @@ fn registering_fails_when_every_point_failed_and_goes_on_trying() {
     driver.answer(sent[1].id, refused(Status::UNAVAILABLE, ""));
     let result = Err(vec![
         (sent[0].point, Cause::Failed(Failure::Unreachable)),
-        (sent[1].point, Cause::Refused(Status::UNAVAILABLE, String::new())),
+        (
+            sent[1].point,
+            Cause::Refused(Status::UNAVAILABLE, String::new()),
+        ),
     ]);
     let done = Event::RegisterDone { operation, result };
     assert!(driver.events().contains(&done));
@@ -493,29 +384,6 @@ fn what_is_registered_everywhere_starts_at_a_point_that_is_added_later() {
 }
 
 #[test]
-fn closing_cancels_and_ends_what_is_under_way_and_unregisters_nothing() {
-    let mut driver = Driver::new(1);
-    let operation = driver.register(HERE);
-    let sent = driver.request();
-    driver.client.close(driver.now);
-    assert_eq!(
-        driver.outputs(),
-        [
-            Output::Cancel { id: sent.id },
-            Output::Event(Event::RegisterDone {
-                operation,
-                result: Err(vec![(point(1), Cause::Closed)])
-            })
-        ]
-    );
-    assert_eq!(driver.client.poll_timeout(), None);
-    let again = driver
-        .client
-        .unregister(driver.now, Target::Every, &chat());
-    assert_eq!(again, Err(StartError::Closed));
-}
-
-#[test]
 fn there_are_as_many_registrations_as_there_may_be() {
     let config = ClientConfig {
         registrations_max: 2,
@@ -548,4 +416,16 @@ fn a_later_call_with_another_ttl_is_done_with_its_own_grant() {
     assert!(
         events.iter().any(|event| matches!(event, Event::RegisterDone { operation, result: Ok(grants) } if *operation == second && grants[0].ttl.as_secs() == 600))
     );
+}
+#[test]
+fn pauses_of_a_point_suit_the_shortest_ttl_that_is_at_stake_there() {
+    let mut driver = Driver::new(1);
+    driver.register_for(HERE, &chat(), Some(640));
+    for _ in 0..20 {
+        let before = driver.now;
+        let sent = driver.sleep_until_request();
+        let paused = driver.now.saturating_since(before);
+        assert!(paused <= Duration::from_secs(640 / 32), "{paused:?}");
+        driver.fail(sent.id, Failure::Unreachable);
+    }
 }

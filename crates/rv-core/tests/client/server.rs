@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::PeerId;
-use rv_core::{
-    Limits, Output, Registry, Rules, Session, StreamId, Submitted, Ticket, Writer,
-};
+use rv_core::{Limits, Output, Registry, Rules, Session, StreamId, Submitted, Ticket, Writer};
 use rv_proto::{
     Epoch, Namespace, RESPONSE_BYTES_MAX, Request, Response, Time, Ttl, UnverifiedRecord,
     decode_frame,
@@ -86,10 +84,13 @@ impl Server {
                 return response;
             };
             for _ in facts {
-                let seq = self.registry.applied().next().expect("room in the log");
+                let Some(seq) = self.registry.applied().next() else {
+                    panic!("the log is full");
+                };
                 for (ticket, verdict) in self.writer.apply(&mut self.registry, &[seq]) {
-                    let stream = tickets.remove(&ticket).expect("ours");
-                    session.handle_verdict(stream, verdict);
+                    if let Some(stream) = tickets.remove(&ticket) {
+                        session.handle_verdict(stream, verdict);
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rv_proto::Time;
 
 use crate::Clock;
-use crate::clock::wall_clock;
+use crate::clock::{differs_from_wall_clock, wall_clock};
 
 /// A clock that nobody can set while the process runs, and that counts time asleep where the
 /// system can tell it (Linux and Android).
@@ -63,6 +63,10 @@ impl Default for SteadyClock {
 impl Clock for SteadyClock {
     fn now(&self) -> Time {
         self.start.sample(self.boot())
+    }
+
+    fn is_disputed(&self) -> bool {
+        differs_from_wall_clock(self.now())
     }
 }
 

@@ -85,7 +85,8 @@ impl Daemon {
             let listeners = listen::listen(&mut swarm, &config).await?;
             Ok((swarm, listeners))
         };
-        let ((mut swarm, listeners), committer) = open::start(committer, starting).await?;
+        let ((mut swarm, listeners), committer) =
+            open::start(committer, starting, run::FLUSH_TIMEOUT).await?;
         for address in &config.external_addresses {
             swarm.add_external_address(address.clone());
         }

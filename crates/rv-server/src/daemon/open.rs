@@ -1,16 +1,16 @@
 //! What a daemon stands on: its identity, its store, and the point over them.
 
-use libp2p_identity::{Keypair, PublicKey};
-use rv_proto::Epoch;
+use std::time::Duration;
+
+use libp2p_identity::Keypair;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::data_dir::DataDir;
 use super::identity::{IdentityError, create_identity, load_identity};
-use super::run::FLUSH_TIMEOUT;
 use super::{Config, DaemonError, SteadyClock};
-use crate::Behaviour;
 use crate::journal::{MemoryJournal, RedbConfig, RedbJournal};
+use crate::{Behaviour, random_epoch};
 
 pub(super) struct Opened {
     pub(super) behaviour: Behaviour,
@@ -61,16 +61,18 @@ pub(super) fn open(config: &Config) -> Result<Opened, DaemonError> {
 }
 
 /// Starts what stands on the committer. If that fails, nothing keeps running: the error is told
-/// when the committer has ended, and with it the store and the lock on the directory are free.
+/// when the committer has ended, and with it the store and the lock on the directory are free. A
+/// committer that takes longer than `patience` is cut off.
 pub(super) async fn start<T>(
     mut committer: JoinHandle<()>,
     starting: impl Future<Output = Result<T, DaemonError>>,
+    patience: Duration,
 ) -> Result<(T, JoinHandle<()>), DaemonError> {
     // What failed has dropped the swarm, which is what the committer waits for.
     match starting.await {
         Ok(started) => Ok((started, committer)),
         Err(error) => {
-            if timeout(FLUSH_TIMEOUT, &mut committer).await.is_err() {
+            if timeout(patience, &mut committer).await.is_err() {
                 // The disk does not answer. Nothing was served, so nothing is lost.
                 committer.abort();
             }
@@ -96,20 +98,8 @@ fn own_identity(data_dir: &DataDir) -> Result<Keypair, IdentityError> {
     }
 }
 
-/// An epoch for a new store. Its bits are those of a public key made for nothing else, which the
-/// system's randomness is behind.
-fn random_epoch() -> Epoch {
-    let key: PublicKey = Keypair::generate_ed25519().public();
-    let encoded = key.encode_protobuf();
-    let bits = encoded
-        .last_chunk()
-        .map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    Epoch::from_bits(bits)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -117,12 +107,7 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn epochs_differ() {
-        let epochs: BTreeSet<_> = (0..32).map(|_| random_epoch()).collect();
-        // Two of 32 collide once in 500 runs, and seven never.
-        assert!(epochs.len() > 25, "{epochs:?}");
-    }
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn a_start_that_failed_is_told_when_the_committer_has_ended() {
@@ -138,12 +123,14 @@ mod tests {
             let _swarm = swarm;
             Err::<(), _>(DaemonError::ListenersClosed)
         };
-        let error = start(committer, starting).await.expect_err("failed");
+        let error = start(committer, starting, PATIENCE)
+            .await
+            .expect_err("failed");
         assert!(matches!(error, DaemonError::ListenersClosed), "{error}");
         assert!(has_ended.load(Ordering::SeqCst));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_start_that_failed_waits_for_no_disk_for_ever() {
         let (held, gone) = oneshot::channel::<()>();
         let committer = tokio::spawn(async move {
@@ -151,8 +138,11 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let starting = std::future::ready(Err::<(), _>(DaemonError::ListenersClosed));
-        start(committer, starting).await.expect_err("failed");
-        gone.await.expect_err("the task was ended");
+        start(committer, starting, Duration::ZERO)
+            .await
+            .expect_err("failed");
+        let gone = timeout(PATIENCE, gone).await.expect("in time");
+        gone.expect_err("the task was ended");
     }
 
     #[test]

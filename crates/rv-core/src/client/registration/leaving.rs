@@ -3,7 +3,7 @@
 use rv_proto::Time;
 
 use super::{Context, FlightKind, Goal, Registration, Reply, Settled};
-use crate::client::{Cause, ClientConfig, Failure, RequestId};
+use crate::client::{Cause, ClientConfig, Failure};
 
 impl Registration {
     /// Wants to be out.

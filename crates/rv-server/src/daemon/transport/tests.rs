@@ -220,7 +220,8 @@ async fn a_websocket_message_that_is_too_large_is_refused_at_its_length() {
         let address = ("127.0.0.1", port.expect("a port"));
         let mut tcp = tokio::net::TcpStream::connect(address).await?;
         let hello = "GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+                     Sec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
         tcp.write_all(hello.as_bytes()).await?;
         tcp.read_u8().await?;
         // A last binary message of 64-bit length, masked with zeros. Its bytes never come.
