@@ -33,8 +33,8 @@ use index::PageIndex;
 /// - [`apply`](Self::apply) takes facts in the order of their sequence numbers and never refuses;
 ///   rules were judged by the [`Writer`](crate::Writer). A fact that was applied before is ignored.
 /// - [`discover`](Self::discover) reads and changes nothing, not even a counter.
-/// - An expired registration is invisible at once. [`hide`](Self::hide) takes it out of the listings
-///   and the counts, so that nobody steps over it; [`erase`](Self::erase) forgets it.
+/// - An expired registration is invisible at once. [`hide`](Self::hide) takes it out of the
+///   listings and the counts, so that nobody steps over it; [`erase`](Self::erase) forgets it.
 ///
 /// # Cost
 ///

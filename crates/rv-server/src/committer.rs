@@ -44,7 +44,7 @@ pub fn point<J: Journal>(
         tick: Delay::new(Duration::ZERO),
         batches: 0,
         appending: None,
-        patience: Delay::new(UNDECIDED_AFTER),
+        patience: None,
         stopped: false,
     };
     Ok((Behaviour::new(config, open), committer))
@@ -87,8 +87,8 @@ pub struct Committer<J> {
     batches: u64,
     /// How many facts the batch in flight has.
     appending: Option<usize>,
-    /// Until when connections wait for the batch in flight.
-    patience: Delay,
+    /// Until when connections wait for the batch in flight; none once they were told not to.
+    patience: Option<Delay>,
     stopped: bool,
 }
 
@@ -110,6 +110,7 @@ impl<J: Journal> Committer<J> {
     fn handle_event(&mut self, event: JournalEvent) {
         match event {
             JournalEvent::Appended { batch, seqs } => {
+                self.patience = None;
                 tracing::trace!(batch = batch.0, facts = seqs.len(), "appended");
                 if self.appending.take() == Some(seqs.len()) {
                     self.point.handle_appended(&seqs);
@@ -121,12 +122,14 @@ impl<J: Journal> Committer<J> {
             JournalEvent::Failed { batch, error } => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(batch = batch.0, %error, cause, "writes lost");
+                self.patience = None;
                 self.appending = None;
                 self.stopped |= matches!(error, AppendError::Stopped);
                 self.point.handle_failed();
             }
             JournalEvent::Undecided { batch, error } => {
                 tracing::error!(batch = batch.0, %error, "writes undecided");
+                self.patience = None;
                 self.stopped |= matches!(error, AppendError::Stopped);
                 self.point.handle_undecided();
             }
@@ -144,7 +147,7 @@ impl<J: Journal> Committer<J> {
         };
         self.batches += 1;
         self.appending = Some(facts.len());
-        self.patience.reset(UNDECIDED_AFTER);
+        self.patience = Some(Delay::new(UNDECIDED_AFTER));
         self.journal.submit(Batch {
             id: BatchId(self.batches),
             facts,
@@ -155,7 +158,11 @@ impl<J: Journal> Committer<J> {
 
     /// A journal that does not answer in time holds up nobody any longer.
     fn lose_patience(&mut self, cx: &mut Context<'_>) {
-        if self.appending.is_some() && self.patience.poll_unpin(cx).is_ready() {
+        let Some(patience) = &mut self.patience else {
+            return;
+        };
+        if patience.poll_unpin(cx).is_ready() {
+            self.patience = None;
             tracing::error!(batch = self.batches, "the journal does not answer");
             self.point.handle_undecided();
         }

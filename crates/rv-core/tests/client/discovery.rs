@@ -281,7 +281,12 @@ fn a_point_that_is_down_fails_the_discovery_at_once() {
     let dones = driver
         .events()
         .iter()
-        .filter(|event| matches!(event, Event::DiscoverDone { points, .. } if points[0].cause == Some(Cause::Failed(Failure::Unreachable))))
+        .filter(|event| {
+            let Event::DiscoverDone { points, .. } = event else {
+                return false;
+            };
+            points[0].cause == Some(Cause::Failed(Failure::Unreachable))
+        })
         .count();
     assert_eq!(dones, 2);
 }

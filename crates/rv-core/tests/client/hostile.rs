@@ -132,9 +132,10 @@ fn silence_and_a_byte_a_second_end_with_the_time_of_a_request() {
     assert_eq!(driver.sleep(), 30);
     let outputs = driver.outputs();
     assert_eq!(outputs[0], Output::Cancel { id: sent[0].id });
-    assert!(
-        matches!(&outputs[1], Output::Event(Event::PointDown { point, failure: Failure::TimedOut, .. }) if *point == sent[0].point)
-    );
+    let Output::Event(Event::PointDown { point, failure, .. }) = &outputs[1] else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!((point, failure), (&sent[0].point, &Failure::TimedOut));
     let standing = driver.client.registration(&sent[1].point, &chat());
     assert!(standing.expect("known").until.is_some());
 }

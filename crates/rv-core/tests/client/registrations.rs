@@ -112,9 +112,18 @@ fn a_granted_ttl_of_0_breaks_the_protocol() {
             result: Err(vec![(point(1), cause.clone())])
         }
     );
-    assert!(
-        matches!(&events[1..], [Event::RegistrationFailed { cause: told, retry_at: Some(_), .. }] if *told == cause)
-    );
+    let [
+        _,
+        Event::RegistrationFailed {
+            cause: told,
+            retry_at,
+            ..
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert!(*told == cause && retry_at.is_some());
 }
 
 #[test]
@@ -232,9 +241,14 @@ fn who_waits_for_an_address_is_told_of_the_grant() {
     let sent = driver.request();
     driver.answer(sent.id, granted(7_200));
     let events = driver.events();
-    assert!(
-        matches!(&events[1], Event::RegisterDone { operation: id, result: Ok(grants) } if *id == operation && grants.len() == 1)
-    );
+    let Event::RegisterDone {
+        operation: id,
+        result: Ok(grants),
+    } = &events[1]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*id, grants.len()), (operation, 1));
 }
 
 #[test]
@@ -276,9 +290,10 @@ fn addresses_that_change_while_a_register_is_out_are_registered_after_it() {
     driver.sleep();
     driver.answer(first.id, granted(7_200));
     let second = driver.request();
-    assert!(
-        matches!(second.request, Wanted::Register { addresses, .. } if *addresses == [address(4_002)])
-    );
+    let Wanted::Register { addresses, .. } = second.request else {
+        panic!("not a REGISTER")
+    };
+    assert_eq!(*addresses, [address(4_002)]);
 }
 
 #[test]
@@ -408,14 +423,23 @@ fn a_later_call_with_another_ttl_is_done_with_its_own_grant() {
     let second = driver.register_for(HERE, &chat(), Some(600));
     driver.answer(first.id, granted(3_600));
     let sent = driver.request();
-    assert!(
-        matches!(sent.request, Wanted::Register { ttl, .. } if ttl.as_duration() == Duration::from_secs(600))
-    );
+    let Wanted::Register { ttl, .. } = sent.request else {
+        panic!("not a REGISTER")
+    };
+    assert_eq!(ttl.as_duration(), Duration::from_secs(600));
     driver.answer(sent.id, granted(600));
     let events = driver.events();
-    assert!(
-        events.iter().any(|event| matches!(event, Event::RegisterDone { operation, result: Ok(grants) } if *operation == second && grants[0].ttl.as_secs() == 600))
-    );
+    let is_second = |event: &Event| {
+        let Event::RegisterDone {
+            operation,
+            result: Ok(grants),
+        } = event
+        else {
+            return false;
+        };
+        *operation == second && grants[0].ttl.as_secs() == 600
+    };
+    assert!(events.iter().any(is_second), "{events:?}");
 }
 #[test]
 fn pauses_of_a_point_suit_the_shortest_ttl_that_is_at_stake_there() {

@@ -33,10 +33,10 @@ fn who_is_listed_joins_and_is_gone_at_its_deadline() {
     let sent = driver.request();
     driver.answer(sent.id, page(vec![entry(2, 10)], ""));
     let events = driver.events();
-    assert!(
-        matches!(&events[..], [Event::Joined(found)] if found.peer() == peer(2) && found.until == secs(1_010)),
-        "{events:?}"
-    );
+    let [Event::Joined(found)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((found.peer(), found.until), (peer(2), secs(1_010)));
     assert_eq!(driver.client.peers(driver.now, &in_chat(), None).len(), 1);
     assert_eq!(driver.sleep(), 10);
     assert_eq!(driver.events(), [gone(2, GoneReason::Expired)]);
