@@ -9,8 +9,7 @@ mod reading;
 mod registration;
 mod replay;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use libp2p_identity::PeerId;
@@ -47,7 +46,7 @@ pub struct Registry {
     applied: Seq,
     by_key: BTreeMap<Key, Arc<Registration>>,
     by_expiry: BTreeMap<(Time, Seq), Arc<Registration>>,
-    hidden: BTreeSet<(Time, Seq)>,
+    hidden: BTreeMap<(Time, Seq), Arc<Registration>>,
     pages: PageIndex,
     owners: BTreeMap<PeerId, Owner>,
     origins: BTreeMap<Origin, usize>,
@@ -73,7 +72,7 @@ impl Registry {
             applied: Seq::ZERO,
             by_key: BTreeMap::new(),
             by_expiry: BTreeMap::new(),
-            hidden: BTreeSet::new(),
+            hidden: BTreeMap::new(),
             pages: PageIndex::default(),
             owners: BTreeMap::new(),
             origins: BTreeMap::new(),
@@ -112,21 +111,20 @@ impl Registry {
         self.head = self.head.max(head);
     }
 
-    /// Registrations that are due at `now`, hidden or not, the earliest deadline first.
+    /// Registrations that are due at `now`: the hidden ones first, and the earliest deadline first
+    /// among each.
     pub fn due(&self, now: Time) -> impl Iterator<Item = &Arc<Registration>> {
-        self.by_expiry
+        let hidden = self
+            .hidden
             .values()
-            .take_while(move |held| held.is_expired(now))
+            .take_while(move |held| held.is_expired(now));
+        hidden.chain(self.due_in_sight(now))
     }
 
     /// Registrations that are due at `now` and not hidden yet, the earliest deadline first.
     pub fn due_in_sight(&self, now: Time) -> impl Iterator<Item = &Arc<Registration>> {
-        let behind = self
-            .hidden
-            .last()
-            .map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
-        let rest = self.by_expiry.range((behind, Bound::Unbounded));
-        rest.map(|(_, held)| held)
+        self.by_expiry
+            .values()
             .take_while(move |held| held.is_expired(now))
     }
 
@@ -135,14 +133,16 @@ impl Registry {
     ///
     /// Not to be undone, so only a clock that never goes back may decide on it.
     pub fn hide(&mut self, registration: &Registration) {
-        if self.holds(registration) && self.hidden.insert(deadline(registration)) {
-            self.leave_sight(registration);
+        let deadline = deadline(registration);
+        if let Some(held) = self.by_expiry.remove(&deadline) {
+            self.leave_sight(&held);
+            self.hidden.insert(deadline, held);
         }
     }
 
     /// Whether a registration was hidden.
     pub fn is_hidden(&self, registration: &Registration) -> bool {
-        self.hidden.contains(&deadline(registration))
+        self.hidden.contains_key(&deadline(registration))
     }
 
     /// Forgets a registration if it is still the one that is held under its name.
@@ -190,9 +190,15 @@ impl Registry {
 
     /// The earliest deadline.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.by_expiry
-            .first_key_value()
-            .map(|((expires_at, _), _)| *expires_at)
+        let first = |deadlines: &BTreeMap<(Time, Seq), _>| {
+            deadlines
+                .first_key_value()
+                .map(|((expires_at, _), _)| *expires_at)
+        };
+        first(&self.hidden)
+            .into_iter()
+            .chain(first(&self.by_expiry))
+            .min()
     }
 
     /// The registration of `peer` in `namespace`, expired or not.
@@ -257,9 +263,9 @@ impl Registry {
     fn take(&mut self, key: &Key) -> Option<Arc<Registration>> {
         let registration = self.by_key.remove(key)?;
         let deadline = deadline(&registration);
-        self.by_expiry.remove(&deadline);
         self.record_bytes -= registration.record_bytes() as u64;
-        if !self.hidden.remove(&deadline) {
+        if self.hidden.remove(&deadline).is_none() {
+            self.by_expiry.remove(&deadline);
             self.leave_sight(&registration);
         }
         Some(registration)

@@ -91,7 +91,7 @@ pub enum Report {
         /// How many there were.
         count: usize,
     },
-    /// An UNREGISTER could not be kept and changed nothing. The protocol has no answer to it.
+    /// An UNREGISTER could not be kept, or is not known to be. The protocol has no answer to it.
     UnregisterLost {
         /// Why.
         refusal: Refusal,
@@ -315,12 +315,14 @@ impl Session {
         }
     }
 
-    /// Takes note that a stream is gone. A write that it submitted goes on.
+    /// Takes note that a stream is gone. A write of it goes on, unless its signatures are not
+    /// checked yet.
     pub fn handle_stream_closed(&mut self, stream: StreamId) {
         self.asked.remove(&stream);
         self.waiting.retain(|waiting| waiting.stream != stream);
+        let is_unverified = |write: &Write| matches!(write.stage, Stage::Verifying { .. });
         self.writes
-            .retain(|write| write.stream != stream || write.stage.is_submitted());
+            .retain(|write| write.stream != stream || !is_unverified(write));
         self.submit_ready();
         self.ask_what_waited();
     }

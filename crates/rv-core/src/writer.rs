@@ -297,10 +297,9 @@ impl Writer {
         self.pending.len()
     }
 
-    /// Whether a write was refused because the point is full, and what is due was not erased
-    /// since.
+    /// Whether a write was refused because the point is full, and nothing was erased since.
     ///
-    /// A point that is full of expired registrations should erase them even if it would wait
+    /// A point that is full of expired registrations should erase some even if it would wait
     /// otherwise.
     pub fn is_pressed(&self) -> bool {
         self.pressed
@@ -332,7 +331,7 @@ impl Writer {
         for held in &due {
             registry.erase(held);
         }
-        self.pressed &= due.len() == max;
+        self.pressed = false;
         due
     }
 

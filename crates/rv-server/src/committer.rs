@@ -121,9 +121,12 @@ impl<J: Journal> Committer<J> {
             }
             JournalEvent::Failed { batch, error } => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(batch = batch.0, %error, cause, "writes lost");
                 self.patience = None;
-                self.appending = None;
+                if self.appending.take() == Some(0) {
+                    tracing::warn!(batch = batch.0, %error, cause, "expired rows stay for now");
+                } else {
+                    tracing::error!(batch = batch.0, %error, cause, "writes lost");
+                }
                 self.stopped |= matches!(error, AppendError::Stopped);
                 self.point.handle_failed();
             }
@@ -226,6 +229,8 @@ impl<J: Journal + Unpin> Future for Committer<J> {
                 }
             }
         }
+        this.lose_patience(cx);
+        this.tidy(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

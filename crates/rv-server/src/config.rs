@@ -42,6 +42,15 @@ impl Config {
         if self.streams.streams_per_connection == 0 {
             return Err(ConfigError::Streams);
         }
+        let StreamLimits {
+            idle_timeout,
+            frame_timeout,
+            write_timeout,
+            ..
+        } = self.streams;
+        if idle_timeout.max(frame_timeout).max(write_timeout) > StreamLimits::TIMEOUT_MAX {
+            return Err(ConfigError::Timeout);
+        }
         self.rules.validate()?;
         Ok(())
     }
@@ -81,6 +90,11 @@ pub struct StreamLimits {
     pub unread_bytes_total: usize,
 }
 
+impl StreamLimits {
+    /// No timeout may be longer, so that no deadline is beyond what a clock can tell.
+    pub const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+}
+
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {
@@ -107,4 +121,7 @@ pub enum ConfigError {
     /// No stream could ever be opened.
     #[error("a connection must be allowed at least 1 stream")]
     Streams,
+    /// A timeout that no clock could tell the end of.
+    #[error("a timeout of a stream may be 30 days at the most")]
+    Timeout,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 use libp2p_identity::PeerId;
-use rv_core::{Operation, Refusal, Registry, Submitted, Ticket, Verdict, Writer};
+use rv_core::{Operation, Refusal, Registration, Registry, Submitted, Ticket, Verdict, Writer};
 use rv_proto::{Fact, Seq, Time};
 
 use crate::journal::Forget;
@@ -41,7 +41,17 @@ pub(crate) enum Home {
 struct Desk {
     writer: Writer,
     replies: BTreeMap<Ticket, oneshot::Sender<Verdict>>,
-    forget: Vec<Forget>,
+    forgetting: Forgetting,
+    is_disputed: bool,
+}
+
+/// What was erased here and not in the journal yet.
+#[derive(Default)]
+struct Forgetting {
+    waiting: Vec<Forget>,
+    in_flight: Vec<Forget>,
+    /// Whether it is worth a batch of its own.
+    is_due: bool,
 }
 
 /// What handing in a write gives.
@@ -56,12 +66,6 @@ impl Point {
     /// Facts or expiries under one write lock, so that no reader waits long: about 1 ms.
     const UNDER_LOCK_MAX: usize = Writer::BATCH_FACTS_MAX;
 
-    /// What may wait for the journal to forget it: about 1 MB.
-    const FORGET_WAITING_MAX: usize = 8 * Self::FORGET_MAX;
-
-    /// What one batch may forget, so that the writes in it are not held up: a few ms.
-    const FORGET_MAX: usize = 1_024;
-
     pub(crate) fn new(
         config: &Config,
         clock: impl Clock,
@@ -71,7 +75,8 @@ impl Point {
         let desk = Desk {
             writer: Writer::new(config.limits.clone()),
             replies: BTreeMap::new(),
-            forget: Vec::new(),
+            forgetting: Forgetting::default(),
+            is_disputed: false,
         };
         Arc::new(Self {
             registry: RwLock::new(registry),
@@ -95,8 +100,8 @@ impl Point {
 
     /// Judges a write. Writes are judged in the order of these calls.
     pub(crate) fn submit(&self, peer: PeerId, operation: Operation) -> Answer {
-        let now = self.now();
         let mut desk = self.desk();
+        let now = self.now();
         let submitted = desk.writer.submit(now, &self.registry(), peer, operation);
         let ticket = match submitted {
             Submitted::Done(verdict) => return Answer::Now(verdict),
@@ -154,14 +159,13 @@ impl Point {
         }
         let facts = match desk.writer.next_batch() {
             Some(facts) => facts,
-            None if desk.forget.is_empty() => return None,
+            None if !desk.forgetting.is_due => return None,
             None => {
                 desk.writer.begin_without_facts();
                 Vec::new()
             }
         };
-        let forget_count = desk.forget.len().min(Self::FORGET_MAX);
-        Some((facts, desk.forget.drain(..forget_count).collect()))
+        Some((facts, desk.forgetting.begin()))
     }
 
     /// The batch in flight is durable: applies it and answers.
@@ -176,18 +180,23 @@ impl Point {
     fn apply(&self, seqs: &[Seq]) {
         let mut desk = self.desk();
         let verdicts = desk.writer.apply(&mut self.registry_mut(), seqs);
+        if !desk.writer.is_appending() {
+            desk.forgetting.is_done();
+        }
         for (ticket, verdict) in verdicts {
             desk.answer(ticket, verdict);
         }
     }
 
     /// The batch in flight is not in the log: fails it and all that was judged on it.
-    ///
-    /// What it would have forgotten is hidden, and erased again after a restart.
     pub(crate) fn handle_failed(&self) {
-        add(&self.counters.batches_failed, 1);
         let mut desk = self.desk();
-        for ticket in desk.writer.fail() {
+        desk.forgetting.failed();
+        let lost = desk.writer.fail();
+        if !lost.is_empty() {
+            add(&self.counters.batches_failed, 1);
+        }
+        for ticket in lost {
             desk.answer(ticket, Verdict::Refused(Refusal::Store));
         }
     }
@@ -235,7 +244,7 @@ impl Point {
         let now = self.now();
         let mut desk = self.desk();
         let settled = now.saturating_since(self.started) >= self.erase_after;
-        let may_erase = desk.writer.is_pressed() || (settled && !self.clock.is_disputed());
+        let may_erase = desk.writer.is_pressed() || (settled && !self.is_disputed(&mut desk));
         let erased = if may_erase {
             self.erase(&mut desk, now)
         } else {
@@ -244,7 +253,20 @@ impl Point {
         hidden.max(erased) == Self::UNDER_LOCK_MAX
     }
 
-    /// Erases all that is due, whatever the time since the start.
+    /// Whether the clock is not to be relied on for what cannot be undone. What is in memory alone
+    /// was registered under this very clock.
+    fn is_disputed(&self, desk: &mut Desk) -> bool {
+        let is_disputed = self.home == Home::Journal && self.clock.is_disputed();
+        if is_disputed != std::mem::replace(&mut desk.is_disputed, is_disputed) && is_disputed {
+            tracing::warn!(
+                "the wall clock was set since the start: nothing is erased until it agrees again, \
+                 or the point is started again"
+            );
+        }
+        is_disputed
+    }
+
+    /// Erases what is due, whatever the time since the start, as far as the journal keeps pace.
     pub(crate) fn expire(&self) -> usize {
         let now = self.now();
         let mut erased = 0;
@@ -260,19 +282,14 @@ impl Point {
     }
 
     fn erase(&self, desk: &mut Desk, now: Time) -> usize {
-        // What the journal has not forgotten yet waits in a list, which must not outgrow a page.
-        if desk.forget.len() >= Self::FORGET_WAITING_MAX {
+        if desk.forgetting.waiting.len() >= Forgetting::WAITING_MAX {
             return 0;
         }
         let erased = desk
             .writer
             .erase_due(now, &mut self.registry_mut(), Self::UNDER_LOCK_MAX);
         if self.home == Home::Journal {
-            desk.forget.extend(erased.iter().map(|held| Forget {
-                seq: held.seq(),
-                namespace: held.namespace().clone(),
-                peer: held.peer(),
-            }));
+            desk.forgetting.add(&erased);
         }
         add(&self.counters.erased, erased.len() as u64);
         erased.len()
@@ -315,6 +332,41 @@ impl Point {
         self.registry
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Forgetting {
+    /// What one batch may forget, so that the writes in it are not held up: a few ms.
+    const BATCH_MAX: usize = 1_024;
+
+    /// What may wait: about 1 MB. Nothing is erased beyond, so that no row is left in the journal.
+    const WAITING_MAX: usize = 8 * Self::BATCH_MAX;
+
+    fn add(&mut self, erased: &[Arc<Registration>]) {
+        self.waiting.extend(erased.iter().map(|held| Forget {
+            seq: held.seq(),
+            namespace: held.namespace().clone(),
+            peer: held.peer(),
+        }));
+        // Asked again with every look at what is due: after a failure not at once.
+        self.is_due = !self.waiting.is_empty();
+    }
+
+    fn begin(&mut self) -> Vec<Forget> {
+        self.is_due = false;
+        let count = self.waiting.len().min(Self::BATCH_MAX);
+        self.in_flight = self.waiting.drain(..count).collect();
+        self.in_flight.clone()
+    }
+
+    fn is_done(&mut self) {
+        self.in_flight.clear();
+        self.is_due = !self.waiting.is_empty();
+    }
+
+    fn failed(&mut self) {
+        self.waiting.append(&mut self.in_flight);
+        self.is_due = false;
     }
 }
 

@@ -13,7 +13,7 @@ use rv_core::{Refusal, Report};
 pub struct Stats {
     /// Registrations held, expired ones that were not erased yet included.
     pub registrations: usize,
-    /// Namespaces with at least one of them.
+    /// Namespaces with at least one that is not expired.
     pub namespaces: usize,
     /// Bytes of their records.
     pub record_bytes: u64,
@@ -23,7 +23,7 @@ pub struct Stats {
     pub registers_refused: u64,
     /// UNREGISTERs acted on.
     pub unregisters: u64,
-    /// UNREGISTERs that could not be kept and so changed nothing.
+    /// UNREGISTERs that could not be kept, or are not known to be.
     pub unregisters_lost: u64,
     /// DISCOVERs answered.
     pub discovers: u64,

@@ -269,6 +269,30 @@ fn a_batch_that_only_forgets_ends_either_way_and_blocks_nobody() {
 }
 
 #[test]
+fn what_a_failed_batch_would_have_forgotten_is_tried_again_but_not_at_once() {
+    let mut bench = Bench::new(Config::default());
+    bench.settle("a");
+    bench.clock.advance(Ttl::MAX.as_duration());
+    bench.point.tidy();
+    bench.poll();
+    assert_eq!(bench.submitted(), [(1, 1, 0), (2, 0, 1)]);
+    bench.tell(failed(2));
+    bench.poll();
+    bench.poll();
+    assert_eq!(bench.submitted().len(), 2, "a full disk is not hammered");
+    assert_eq!(bench.point.stats().batches_failed, 0, "no write was lost");
+
+    bench.point.tidy();
+    bench.poll();
+    assert_eq!(bench.submitted()[2..], [(3, 0, 1)]);
+    bench.tell(appended(3, &[]));
+    bench.poll();
+    bench.point.tidy();
+    bench.poll();
+    assert_eq!(bench.submitted().len(), 3, "nothing is left to forget");
+}
+
+#[test]
 fn a_journal_that_does_not_answer_holds_up_nobody_for_ever() {
     let mut bench = Bench::new(Config::default());
     let mut verdict = bench.register("a");

@@ -24,10 +24,21 @@ pub(super) struct FrameStream {
 }
 
 enum State {
-    Reading { deadline: Instant },
+    Reading {
+        deadline: Instant,
+    },
+    /// A request may have come, but is not read for now.
+    HeldBack,
     Working,
-    Writing { frame: Bytes, deadline: Instant },
-    Closing { deadline: Instant },
+    Writing {
+        frame: Bytes,
+        /// Bytes of the whole frame, which are kept until the last of them is written.
+        frame_bytes: usize,
+        deadline: Instant,
+    },
+    Closing {
+        deadline: Instant,
+    },
 }
 
 /// What a stream does next.
@@ -91,14 +102,14 @@ impl FrameStream {
     /// What the stream keeps: requests in work, and bytes of answers that are not written.
     pub(super) fn load(&self) -> Load {
         match &self.state {
-            State::Reading { .. } | State::Closing { .. } => Load::default(),
+            State::Reading { .. } | State::HeldBack | State::Closing { .. } => Load::default(),
             State::Working => Load {
                 in_work: 1,
                 unread_bytes: 0,
             },
-            State::Writing { frame, .. } => Load {
+            State::Writing { frame_bytes, .. } => Load {
                 in_work: 1,
-                unread_bytes: frame.len(),
+                unread_bytes: *frame_bytes,
             },
         }
     }
@@ -106,6 +117,7 @@ impl FrameStream {
     /// The request is answered with `frame`.
     pub(super) fn write(&mut self, frame: Bytes, now: Instant, limits: &StreamLimits) {
         self.state = State::Writing {
+            frame_bytes: frame.len(),
             frame,
             deadline: now + limits.write_timeout,
         };
@@ -117,7 +129,7 @@ impl FrameStream {
             State::Reading { deadline, .. }
             | State::Writing { deadline, .. }
             | State::Closing { deadline } => Some(*deadline),
-            State::Working => None,
+            State::HeldBack | State::Working => None,
         }
     }
 
@@ -126,7 +138,7 @@ impl FrameStream {
         match &self.state {
             State::Reading { .. } if self.inbound.is_empty() => Wait::Request,
             State::Reading { .. } => Wait::RestOfFrame,
-            State::Working | State::Writing { .. } => Wait::ReadAnswer,
+            State::HeldBack | State::Working | State::Writing { .. } => Wait::ReadAnswer,
             State::Closing { .. } => Wait::Close,
         }
     }
@@ -140,7 +152,12 @@ impl FrameStream {
     ) -> Poll<StreamStep> {
         loop {
             let done = match &mut self.state {
-                State::Reading { .. } if !may_read => return Poll::Pending,
+                State::Reading { .. } | State::HeldBack if !may_read => {
+                    self.state = State::HeldBack;
+                    return Poll::Pending;
+                }
+                // It waited for us, so its own time begins only now.
+                State::HeldBack => Ok(()),
                 State::Reading { .. } => return self.poll_read(cx, limits),
                 State::Working => return Poll::Pending,
                 State::Writing { frame, .. } => ready!(poll_write(&mut self.io, frame, cx)),
