@@ -1,0 +1,342 @@
+//! The behaviour to put into a swarm.
+
+mod book;
+mod calls;
+mod links;
+mod serve;
+mod signer;
+#[cfg(test)]
+mod tests;
+mod verbs;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::{FutureExt as _, StreamExt as _};
+use futures_timer::Delay;
+use libp2p_core::transport::PortUse;
+use libp2p_core::{Endpoint, Multiaddr};
+use libp2p_identity::{Keypair, PeerId};
+use libp2p_swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p_swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandlerInEvent,
+    ToSwarm,
+};
+use rv_core::client::{self as machine, Discovered, Event, Output};
+
+use crate::clock::{Clock, random};
+use crate::command::Command;
+use crate::handler::{FromHandler, ToHandler};
+use crate::{Client, Config, ConfigError, Handler};
+use book::Book;
+use calls::Calls;
+use links::{Act, Links};
+use signer::Signer;
+
+/// A client of rendezvous points for any swarm.
+///
+/// It dials points when it has something to ask them, and never listens. Its verbs do not wait:
+/// what becomes of a call is told as an [`Event`], by the id that the call returned. The same verbs
+/// with async are at [`client`](Self::client).
+///
+/// # Addresses
+///
+/// It registers the swarm's external addresses: those that the application adds, and those that
+/// sibling behaviours such as autonat confirm. What was found and verified is told to sibling
+/// behaviours, and offered to whoever dials a found peer by its id. Unverified addresses are in
+/// [`Discovered`] alone: give them to a dial of your own.
+///
+/// # What points speak
+///
+/// Which dialect a point speaks shows best in what identify says: call
+/// [`on_identified`](Self::on_identified) where the swarm reports it.
+pub struct Behaviour {
+    config: Arc<Config>,
+    clock: Clock,
+    machine: machine::Client,
+    signer: Signer,
+    links: Links,
+    book: Book,
+    calls: Calls,
+    point_addresses: BTreeMap<PeerId, Vec<Multiaddr>>,
+    external_addresses: BTreeSet<Multiaddr>,
+    /// Of connected peers alone.
+    identities: BTreeMap<PeerId, Identity>,
+    commands: mpsc::Receiver<Command>,
+    handle: mpsc::Sender<Command>,
+    timer: Delay,
+    timer_at: Option<rv_proto::Time>,
+    actions: VecDeque<ToSwarm<Event, ToHandler>>,
+    is_closed: bool,
+}
+
+/// What a connected peer says about itself, as far as it matters here.
+#[derive(Default)]
+struct Identity {
+    agent: String,
+    protocols: Vec<String>,
+}
+
+/// Calls of handles before others in the swarm get their turn.
+const COMMANDS_PER_POLL_MAX: usize = 32;
+
+impl Behaviour {
+    /// A client without points that signs its records with `key`, the swarm's own.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration contradicts itself.
+    pub fn new(key: Keypair, config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let signer = Signer::new(key);
+        let (handle, commands) = mpsc::channel(Config::CALLS_MAX);
+        Ok(Self {
+            machine: machine::Client::new(config.client.clone(), signer.local(), random())?,
+            clock: Clock::new(),
+            signer,
+            links: Links::default(),
+            book: Book::new(config.found_peers_max),
+            calls: Calls::default(),
+            point_addresses: BTreeMap::new(),
+            external_addresses: BTreeSet::new(),
+            identities: BTreeMap::new(),
+            commands,
+            handle,
+            timer: Delay::new(Duration::ZERO),
+            timer_at: None,
+            actions: VecDeque::new(),
+            is_closed: false,
+            config: Arc::new(config),
+        })
+    }
+
+    /// A handle with async verbs, for tasks other than the one that polls the swarm: that one would
+    /// wait for itself.
+    pub fn client(&self) -> Client {
+        Client::new(self.handle.clone())
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Cancel { id } => self.links.cancel(id),
+            Output::Event(event) => self.tell(event),
+            Output::Request { id, point, request } => match self.signer.message(request) {
+                Ok(message) => self.links.send(id, point, message),
+                Err(failure) => {
+                    let now = self.clock.now();
+                    self.machine.handle_failure(now, id, failure);
+                }
+            },
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let (peer_id, connection, event) = match act {
+            Act::Cancel(peer, connection, id) => (peer, connection, ToHandler::Cancel(id)),
+            Act::Send(peer, connection, id, message) => {
+                (peer, connection, ToHandler::Send(id, message))
+            }
+            Act::Dial(point) => return self.dial(point),
+            Act::Fail(id, failure) => {
+                let now = self.clock.now();
+                return self.machine.handle_failure(now, id, failure);
+            }
+        };
+        self.actions.push_back(ToSwarm::NotifyHandler {
+            peer_id,
+            handler: NotifyHandler::One(connection),
+            event,
+        });
+    }
+
+    fn dial(&mut self, point: PeerId) {
+        let addresses = self.point_addresses.get(&point);
+        let opts = DialOpts::peer_id(point)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses.cloned().unwrap_or_default())
+            .extend_addresses_through_behaviour()
+            .build();
+        self.links.dialled(point, opts.connection_id());
+        self.actions.push_back(ToSwarm::Dial { opts });
+    }
+
+    fn tell(&mut self, event: Event) {
+        match &event {
+            Event::Found { peers, .. } => peers.iter().for_each(|found| self.note(found)),
+            Event::Joined(found) | Event::Renewed(found) => self.note(found),
+            _ => {}
+        }
+        if let Some(event) = self.calls.tell(event) {
+            self.actions.push_back(ToSwarm::GenerateEvent(event));
+        }
+    }
+
+    /// Tells sibling behaviours where a found peer is reached, once for each of its records.
+    fn note(&mut self, found: &Discovered) {
+        if self.book.add(self.clock.now(), found) {
+            let peer_id = found.peer();
+            for address in found.addresses().iter().cloned() {
+                let action = ToSwarm::NewExternalAddrOfPeer { peer_id, address };
+                self.actions.push_back(action);
+            }
+        }
+    }
+
+    fn addresses_changed(&mut self) {
+        let all = self.external_addresses.iter().cloned();
+        self.machine.set_addresses(self.clock.now(), all);
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((at, _)) = self.machine.poll_timeout() else {
+            return Poll::Pending;
+        };
+        let now = self.clock.now();
+        if at <= now {
+            self.machine.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        if self.timer_at != Some(at) {
+            self.timer.reset(at.saturating_since(now));
+            self.timer_at = Some(at);
+        }
+        self.timer.poll_unpin(cx).map(|()| self.timer_at = None)
+    }
+
+    fn handler(&self) -> Handler {
+        Handler::new(self.signer.local(), Arc::clone(&self.config))
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.handler())
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let Some(peer) = peer else {
+            return Ok(Vec::new());
+        };
+        let found = self.book.addresses(self.clock.now(), &peer);
+        let given = self.point_addresses.get(&peer).into_iter().flatten();
+        Ok(found.iter().chain(given).cloned().collect())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(self.handler())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        let now = self.clock.now();
+        match event {
+            FromSwarm::ConnectionEstablished(it) => {
+                self.links.connected(it.peer_id, it.connection_id);
+                self.machine.handle_connected(now, it.peer_id);
+            }
+            FromSwarm::ConnectionClosed(it) => {
+                self.links.disconnected(it.peer_id, it.connection_id);
+                if !self.links.is_connected(&it.peer_id) {
+                    self.identities.remove(&it.peer_id);
+                }
+            }
+            FromSwarm::DialFailure(it) => {
+                if let Some(peer) = it.peer_id {
+                    self.links.dial_failed(peer, it.connection_id, it.error);
+                }
+            }
+            FromSwarm::ExternalAddrConfirmed(it) => {
+                self.external_addresses.insert(it.addr.clone());
+                self.addresses_changed();
+            }
+            FromSwarm::ExternalAddrExpired(it) => {
+                self.external_addresses.remove(it.addr);
+                self.addresses_changed();
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: FromHandler) {
+        let now = self.clock.now();
+        match event {
+            FromHandler::Announced(protocols) => self.announced(peer, protocols),
+            FromHandler::Answered(id, checked) => {
+                if self.links.settle(id, &peer) {
+                    self.machine.handle_checked(now, id, checked);
+                }
+            }
+            FromHandler::Failed(id, failure) => {
+                if self.links.settle(id, &peer) {
+                    self.machine.handle_failure(now, id, failure);
+                }
+            }
+            FromHandler::Written(id) => {
+                if self.links.settle(id, &peer) {
+                    self.machine.handle_written(now, id);
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        let mut commands = COMMANDS_PER_POLL_MAX;
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Poll::Ready(action);
+            }
+            if let Some(output) = self.machine.poll_output() {
+                self.perform(output);
+                continue;
+            }
+            if let Some(act) = self.links.poll() {
+                self.act(act);
+                continue;
+            }
+            if self.poll_timer(cx).is_ready() {
+                continue;
+            }
+            if commands == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(cx) else {
+                return Poll::Pending;
+            };
+            commands -= 1;
+            self.serve(command);
+        }
+    }
+}
+
+impl std::fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("machine", &self.machine)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! The verified addresses of found peers, for whoever dials them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+use rv_core::client::Discovered;
+use rv_proto::{Record, Time};
+
+/// Found peers by their id, each with the newest of its signed records.
+pub(super) struct Book {
+    peers: BTreeMap<PeerId, (Time, Arc<Record>)>,
+    deadlines: BTreeSet<(Time, PeerId)>,
+    max: usize,
+}
+
+impl Book {
+    pub(super) const fn new(max: usize) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            max,
+        }
+    }
+
+    /// Takes in a found peer. Returns whether its addresses are news that may be told to others.
+    pub(super) fn add(&mut self, now: Time, found: &Discovered) -> bool {
+        if !found.is_verified() || found.until <= now || self.max == 0 {
+            return false;
+        }
+        let peer = found.peer();
+        let known = self.peers.get(&peer).filter(|(until, _)| *until > now);
+        let (until, record, is_news) = match known {
+            Some((until, record)) if !is_newer(record, &found.record) => {
+                (found.until.max(*until), Arc::clone(record), false)
+            }
+            Some((_, record)) => {
+                let is_news = record.addresses() != found.addresses();
+                (found.until, Arc::clone(&found.record), is_news)
+            }
+            None => (found.until, Arc::clone(&found.record), true),
+        };
+        self.insert(peer, until, record);
+        is_news && self.peers.contains_key(&peer)
+    }
+
+    fn insert(&mut self, peer: PeerId, until: Time, record: Arc<Record>) {
+        if let Some((before, _)) = self.peers.insert(peer, (until, record)) {
+            self.deadlines.remove(&(before, peer));
+        }
+        self.deadlines.insert((until, peer));
+        if self.peers.len() > self.max
+            && let Some((_, peer)) = self.deadlines.pop_first()
+        {
+            self.peers.remove(&peer);
+        }
+    }
+
+    /// Where a found peer is reached.
+    pub(super) fn addresses(&self, now: Time, peer: &PeerId) -> &[Multiaddr] {
+        match self.peers.get(peer) {
+            Some((until, record)) if *until > now => record.addresses(),
+            Some(_) | None => &[],
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.peers.clear();
+        self.deadlines.clear();
+    }
+}
+
+/// The units of `seq` differ between dialects, so across them the later one counts.
+fn is_newer(old: &Record, new: &Record) -> bool {
+    old.dialect() != new.dialect() || old.seq() < new.seq()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p_identity::Keypair;
+    use rv_proto::{Dialect, Namespace, PeerRecord, UnverifiedRecord};
+
+    const NOW: Time = Time::from_millis(1_000);
+
+    fn found(key: &Keypair, seq: u64, port: u16, until_millis: u64) -> Discovered {
+        let record = PeerRecord {
+            peer: key.public().into(),
+            seq,
+            addresses: vec![
+                format!("/ip4/203.0.113.7/tcp/{port}")
+                    .parse()
+                    .expect("good"),
+            ],
+        };
+        let sealed = record.seal(Dialect::Standard, key).expect("signed");
+        let record = UnverifiedRecord::parse(sealed).and_then(UnverifiedRecord::verify);
+        Discovered {
+            namespace: Namespace::new("ns").expect("a namespace"),
+            record: Arc::new(record.expect("good")),
+            until: Time::from_millis(until_millis),
+        }
+    }
+
+    #[test]
+    fn only_the_newest_record_counts_until_its_deadline() {
+        let key = Keypair::generate_ed25519();
+        let peer = key.public().into();
+        let mut book = Book::new(10);
+        assert!(book.add(NOW, &found(&key, 5, 1, 9_000)));
+        assert!(!book.add(NOW, &found(&key, 5, 1, 9_500)), "nothing new");
+        assert!(book.add(NOW, &found(&key, 6, 2, 9_000)));
+        assert!(!book.add(NOW, &found(&key, 5, 1, 9_500)), "an older one");
+        let newest: Multiaddr = "/ip4/203.0.113.7/tcp/2".parse().expect("good");
+        assert_eq!(book.addresses(NOW, &peer), [newest]);
+        assert_eq!(book.addresses(Time::from_millis(9_500), &peer), []);
+    }
+
+    #[test]
+    fn a_full_book_leaves_out_who_is_listed_for_the_shortest_time() {
+        let keys: Vec<_> = (0..3).map(|_| Keypair::generate_ed25519()).collect();
+        let mut book = Book::new(2);
+        for (key, until) in keys.iter().zip([9_000, 5_000, 7_000]) {
+            book.add(NOW, &found(key, 1, 1, until));
+        }
+        let known = keys.iter().map(|key| {
+            let peer = key.public().into();
+            !book.addresses(NOW, &peer).is_empty()
+        });
+        assert_eq!(known.collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
+    fn an_unsigned_record_is_not_told() {
+        let peer = Keypair::generate_ed25519().public().into();
+        let address = "/ip4/203.0.113.7/tcp/2".parse().expect("good");
+        let mut it = found(&Keypair::generate_ed25519(), 1, 1, 9_000);
+        it.record = Arc::new(Record::plain(&peer, &[address]));
+        let mut book = Book::new(2);
+        assert!(!book.add(NOW, &it));
+        assert_eq!(book.addresses(NOW, &peer), []);
+    }
+}

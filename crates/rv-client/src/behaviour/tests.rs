@@ -1,0 +1,119 @@
+//! What is told to siblings, and which connection a request takes.
+
+use libp2p_swarm::DialError;
+use rv_core::client::{
+    Client as Machine, ClientConfig, DiscoverOptions, Failure, RequestId, Target, Wanted,
+};
+use rv_proto::{Dialect, Namespace, PeerRecord, Record, Scope, Time, UnverifiedRecord};
+
+use super::*;
+use crate::handler::Message;
+
+fn found(record: Record) -> Discovered {
+    Discovered {
+        namespace: Namespace::new("ns").expect("a namespace"),
+        record: Arc::new(record),
+        until: Time::from_millis(u64::MAX),
+    }
+}
+
+fn address() -> Multiaddr {
+    "/ip4/203.0.113.7/tcp/1".parse().expect("an address")
+}
+
+fn told(behaviour: &mut Behaviour) -> Vec<PeerId> {
+    let actions = behaviour.actions.drain(..);
+    let told = actions.filter_map(|action| match action {
+        ToSwarm::NewExternalAddrOfPeer { peer_id, .. } => Some(peer_id),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn siblings_are_told_verified_addresses_once_and_unverified_ones_never() {
+    let behaviour = Behaviour::new(Keypair::generate_ed25519(), Config::default());
+    let mut behaviour = behaviour.expect("a good configuration");
+    let key = Keypair::generate_ed25519();
+    let record = PeerRecord {
+        peer: key.public().into(),
+        seq: 1,
+        addresses: vec![address()],
+    };
+    let sealed = record.seal(Dialect::Standard, &key).expect("signed");
+    let signed = UnverifiedRecord::parse(sealed).and_then(UnverifiedRecord::verify);
+    let signed = found(signed.expect("a good record"));
+    behaviour.tell(Event::Joined(signed.clone()));
+    assert_eq!(told(&mut behaviour), [signed.peer()]);
+    behaviour.tell(Event::Renewed(signed));
+    assert_eq!(told(&mut behaviour), []);
+    let plain = Record::plain(&PeerId::random(), &[address()]);
+    behaviour.tell(Event::Joined(found(plain)));
+    assert_eq!(told(&mut behaviour), []);
+}
+
+/// A request to a point.
+fn request() -> (RequestId, PeerId, Message) {
+    let (local, point) = (PeerId::random(), PeerId::random());
+    let machine = Machine::new(ClientConfig::default(), local, 1);
+    let mut machine = machine.expect("a good configuration");
+    let (now, target) = (Time::ZERO, Target::Point(point));
+    machine.add_point(now, point).expect("room");
+    let options = DiscoverOptions::default();
+    let started = machine.discover(now, target, &Scope::All, options);
+    started.expect("there is such a point");
+    let Some(Output::Request { id, request, .. }) = machine.poll_output() else {
+        panic!("nothing is asked");
+    };
+    assert!(matches!(request, Wanted::Discover { .. }));
+    let frame = bytes::Bytes::new();
+    let wanted = request;
+    (id, point, Message { wanted, frame })
+}
+
+fn connection(number: usize) -> ConnectionId {
+    ConnectionId::new_unchecked(number)
+}
+
+fn is_dial(act: Option<Act>, point: PeerId) -> bool {
+    matches!(act, Some(Act::Dial(peer)) if peer == point)
+}
+
+#[test]
+fn a_request_is_given_to_another_connection_once_and_then_fails() {
+    let (id, point, message) = request();
+    let mut links = Links::default();
+    links.send(id, point, message);
+    assert!(is_dial(links.poll(), point));
+    links.dialled(point, connection(1));
+    links.connected(point, connection(1));
+    assert!(matches!(links.poll(), Some(Act::Send(_, over, ..)) if over == connection(1)));
+
+    links.disconnected(point, connection(1));
+    assert!(is_dial(links.poll(), point));
+    links.dialled(point, connection(2));
+    links.connected(point, connection(2));
+    assert!(matches!(links.poll(), Some(Act::Send(_, over, ..)) if over == connection(2)));
+    links.disconnected(point, connection(2));
+    assert!(matches!(links.poll(), Some(Act::Fail(failed, Failure::Unreachable)) if failed == id));
+    assert!(links.poll().is_none());
+    assert!(!links.settle(id, &point));
+}
+
+#[test]
+fn a_dial_of_others_that_fails_is_followed_by_one_of_our_own() {
+    let (id, point, message) = request();
+    let mut links = Links::default();
+    links.send(id, point, message);
+    assert!(is_dial(links.poll(), point));
+    links.dialled(point, connection(1));
+    let refused = DialError::DialPeerConditionFalse(PeerCondition::DisconnectedAndNotDialing);
+    links.dial_failed(point, connection(1), &refused);
+    assert!(links.poll().is_none(), "another behaviour dials");
+
+    links.dial_failed(point, connection(7), &DialError::Aborted);
+    assert!(is_dial(links.poll(), point));
+    links.dialled(point, connection(2));
+    links.dial_failed(point, connection(2), &DialError::NoAddresses);
+    assert!(matches!(links.poll(), Some(Act::Fail(failed, Failure::Unreachable)) if failed == id));
+}

@@ -1,0 +1,85 @@
+//! What an application may set.
+
+use std::time::Duration;
+
+use libp2p_swarm::StreamProtocol;
+use rv_core::client::{ClientConfig, ClientConfigError};
+use thiserror::Error;
+
+/// The protocol's name in the specification.
+pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
+
+/// Everything that can be set about a [`Behaviour`](crate::Behaviour).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names of the protocol, the preferred one first. Default `/rendezvous/1.0.0`.
+    pub protocols: Vec<StreamProtocol>,
+    /// When requests go out, and what is held at the most.
+    pub client: ClientConfig,
+    /// The longest answer that is read, in bytes. Default 4,194,304, the longest that any known
+    /// point sends.
+    pub response_bytes_max: usize,
+    /// How long a stream that a point left open is kept for the next request. Default 30 s, twice
+    /// the shortest pause between two polls of a watch. It keeps its connection alive as long.
+    pub stream_idle_timeout: Duration,
+    /// How long an UNREGISTER waits for the point to close the stream too, which shows that it was
+    /// read. Default 2 s. After that, that it was written has to be enough.
+    pub unregister_linger: Duration,
+    /// Found peers whose verified addresses are offered to whoever dials them. Default 10,000:
+    /// about 6 MB. Above it, the one that is listed for the shortest time is left out.
+    pub found_peers_max: usize,
+}
+
+impl Config {
+    /// Calls that wait in front of the behaviour. Each handle in use may add one to them; above it
+    /// calls wait in their own tasks.
+    pub const CALLS_MAX: usize = 64;
+
+    /// A REGISTER is not longer than this, in bytes with its length in front: nim's points read no
+    /// more. What does not fit is left out: first the second signature, then the last addresses.
+    pub const REGISTER_BYTES_MAX: usize = 4_096;
+
+    /// Checks that the parts make sense.
+    ///
+    /// # Errors
+    ///
+    /// Says what does not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.protocols.is_empty() {
+            return Err(ConfigError::Protocols);
+        }
+        if self.response_bytes_max == 0 {
+            return Err(ConfigError::ResponseBytes);
+        }
+        self.client.validate()?;
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            protocols: vec![PROTOCOL],
+            client: ClientConfig::default(),
+            response_bytes_max: 4_194_304,
+            stream_idle_timeout: Duration::from_secs(30),
+            unregister_linger: Duration::from_secs(2),
+            found_peers_max: 10_000,
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Bounds of the client contradict each other.
+    #[error(transparent)]
+    Client(#[from] ClientConfigError),
+    /// No protocol name.
+    #[error("protocols is empty, so no point could be asked")]
+    Protocols,
+    /// No answer may be read.
+    #[error("response_bytes_max must be at least 1")]
+    ResponseBytes,
+}

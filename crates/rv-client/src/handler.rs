@@ -1,0 +1,266 @@
+//! One connection: the requests that are out on it, and the stream that waits for more.
+
+mod exchange;
+mod upgrade;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::{AsyncRead as _, FutureExt as _};
+use futures_timer::Delay;
+use libp2p_core::upgrade::DeniedUpgrade;
+use libp2p_identity::PeerId;
+use libp2p_swarm::handler::{ConnectionEvent, DialUpgradeError, ProtocolsChange};
+use libp2p_swarm::{
+    ConnectionHandler, ConnectionHandlerEvent, Stream, StreamUpgradeError, SubstreamProtocol,
+};
+use rv_core::client::{Checked, Failure, RequestId, Wanted};
+
+use crate::Config;
+use exchange::{End, Exchange};
+use upgrade::Protocols;
+
+/// Asks one point, in the connection's own task. It takes no inbound stream.
+pub struct Handler {
+    local: PeerId,
+    config: Arc<Config>,
+    /// Wait for a stream of their own.
+    waiting: VecDeque<(RequestId, Message)>,
+    /// Streams that were asked for and are not there yet.
+    opening: usize,
+    active: BTreeMap<RequestId, Exchange>,
+    idle: Option<Idle>,
+    protocols: BTreeSet<String>,
+    events: VecDeque<FromHandler>,
+}
+
+/// A stream that the point left open.
+struct Idle {
+    stream: Stream,
+    until: Delay,
+}
+
+/// A request, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What its answer is compared with.
+    pub(crate) wanted: Wanted,
+    /// Its bytes, with their length in front.
+    pub(crate) frame: Bytes,
+}
+
+/// What the behaviour tells the handler.
+#[derive(Debug)]
+pub enum ToHandler {
+    /// Nobody waits for it any more.
+    Cancel(RequestId),
+    /// Send it.
+    Send(RequestId, Message),
+}
+
+/// What the handler tells the behaviour.
+#[derive(Debug)]
+pub enum FromHandler {
+    /// The rendezvous protocols that the point announced.
+    Announced(Vec<String>),
+    /// A request was answered.
+    Answered(RequestId, Checked),
+    /// A request was not answered.
+    Failed(RequestId, Failure),
+    /// An UNREGISTER is written.
+    Written(RequestId),
+}
+
+impl Handler {
+    pub(crate) const fn new(local: PeerId, config: Arc<Config>) -> Self {
+        Self {
+            local,
+            config,
+            waiting: VecDeque::new(),
+            opening: 0,
+            active: BTreeMap::new(),
+            idle: None,
+            protocols: BTreeSet::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    fn send(&mut self, id: RequestId, message: Message) {
+        // Whether an UNREGISTER was read shows only on a stream that is closed after it.
+        let needs_own = matches!(message.wanted, Wanted::Unregister { .. });
+        match self.idle.take_if(|_| !needs_own) {
+            Some(idle) => self.start(id, message, idle.stream, false),
+            None => self.waiting.push_back((id, message)),
+        }
+    }
+
+    fn start(&mut self, id: RequestId, message: Message, stream: Stream, is_fresh: bool) {
+        let exchange = Exchange::new(stream, message, is_fresh);
+        self.active.insert(id, exchange);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.active.remove(&id);
+        self.waiting.retain(|(waiting, _)| *waiting != id);
+    }
+
+    fn keep(&mut self, stream: Stream) {
+        let until = Delay::new(self.config.stream_idle_timeout);
+        self.idle = Some(Idle { stream, until });
+    }
+
+    fn opened(&mut self, stream: Stream) {
+        self.opening = self.opening.saturating_sub(1);
+        match self.waiting.pop_front() {
+            Some((id, message)) => self.start(id, message, stream, true),
+            // What it was for is cancelled.
+            None => self.keep(stream),
+        }
+    }
+
+    fn not_opened(&mut self, failure: Failure) {
+        self.opening = self.opening.saturating_sub(1);
+        if self.waiting.len() > self.opening
+            && let Some((id, _)) = self.waiting.pop_front()
+        {
+            self.events.push_back(FromHandler::Failed(id, failure));
+        }
+    }
+
+    fn poll_active(&mut self, cx: &mut Context<'_>) {
+        let mut ended = Vec::new();
+        for (id, exchange) in &mut self.active {
+            if let Poll::Ready(end) = exchange.poll(cx, &self.config) {
+                ended.push((*id, end));
+            }
+        }
+        for (id, end) in ended {
+            if let Some(exchange) = self.active.remove(&id) {
+                self.ended(id, exchange, end);
+            }
+        }
+    }
+
+    fn ended(&mut self, id: RequestId, exchange: Exchange, end: End) {
+        let event = match end {
+            End::Answered { response, stream } => {
+                if let Some(stream) = stream {
+                    self.keep(stream);
+                }
+                let wanted = &exchange.message.wanted;
+                FromHandler::Answered(id, Checked::new(&self.local, wanted, response))
+            }
+            End::Failed(failure) => FromHandler::Failed(id, failure),
+            End::Silent if exchange.is_fresh => FromHandler::Failed(id, Failure::EndOfStream),
+            End::Silent => {
+                // The point had closed the kept stream before it saw this request.
+                self.waiting.push_front((id, exchange.message));
+                return;
+            }
+            End::Written => FromHandler::Written(id),
+        };
+        self.events.push_back(event);
+    }
+
+    /// Drops the kept stream once the point ends it, says something unasked, or time is up.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) {
+        if let Some(idle) = &mut self.idle {
+            let stream = Pin::new(&mut idle.stream);
+            let is_over = stream.poll_read(cx, &mut [0]).is_ready();
+            if is_over || idle.until.poll_unpin(cx).is_ready() {
+                self.idle = None;
+            }
+        }
+    }
+
+    fn protocols_changed(&mut self, change: ProtocolsChange<'_>) {
+        let names = |name: &libp2p_swarm::StreamProtocol| name.as_ref().contains("rendezvous");
+        let before = self.protocols.len();
+        match change {
+            ProtocolsChange::Added(added) => {
+                let added = added.filter(|name| names(name)).map(ToString::to_string);
+                self.protocols.extend(added);
+            }
+            ProtocolsChange::Removed(removed) => {
+                for name in removed {
+                    self.protocols.remove(name.as_ref());
+                }
+            }
+        }
+        // Either names were added or some were removed, never both.
+        if self.protocols.len() != before {
+            let all = self.protocols.iter().cloned().collect();
+            self.events.push_back(FromHandler::Announced(all));
+        }
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = ToHandler;
+    type ToBehaviour = FromHandler;
+    type InboundProtocol = DeniedUpgrade;
+    type OutboundProtocol = Protocols;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = ();
+
+    fn listen_protocol(&self) -> SubstreamProtocol<DeniedUpgrade> {
+        SubstreamProtocol::new(DeniedUpgrade, ())
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        !self.waiting.is_empty() || !self.active.is_empty()
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Protocols, (), FromHandler>> {
+        self.poll_active(cx);
+        self.poll_idle(cx);
+        if let Some(event) = self.events.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
+        }
+        if self.opening < self.waiting.len() {
+            self.opening += 1;
+            let upgrade = Protocols(Arc::clone(&self.config));
+            let protocol = SubstreamProtocol::new(upgrade, ());
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+        }
+        Poll::Pending
+    }
+
+    fn on_behaviour_event(&mut self, event: ToHandler) {
+        match event {
+            ToHandler::Cancel(id) => self.cancel(id),
+            ToHandler::Send(id, message) => self.send(id, message),
+        }
+    }
+
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, DeniedUpgrade, Protocols>) {
+        match event {
+            ConnectionEvent::FullyNegotiatedOutbound(opened) => self.opened(opened.protocol),
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
+                self.not_opened(match error {
+                    StreamUpgradeError::Timeout => Failure::TimedOut,
+                    StreamUpgradeError::NegotiationFailed => Failure::Unsupported,
+                    StreamUpgradeError::Io(_) => Failure::Unreachable,
+                    StreamUpgradeError::Apply(never) => match never {},
+                });
+            }
+            ConnectionEvent::RemoteProtocolsChange(change) => self.protocols_changed(change),
+            _ => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handler")
+            .field("waiting", &self.waiting.len())
+            .field("active", &self.active.len())
+            .finish_non_exhaustive()
+    }
+}

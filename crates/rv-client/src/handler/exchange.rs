@@ -1,0 +1,146 @@
+//! One request and its answer on a stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures::{AsyncRead as _, AsyncWrite as _, FutureExt as _};
+use futures_timer::Delay;
+use libp2p_swarm::Stream;
+use rv_core::client::{Breach, Failure, Wanted};
+use rv_proto::{FrameError, Response, decode_frame};
+
+use super::Message;
+use crate::Config;
+
+/// One request on its way. Who drops it resets the stream.
+pub(super) struct Exchange {
+    io: Option<Stream>,
+    pub(super) message: Message,
+    /// Whether the stream was opened for this request.
+    pub(super) is_fresh: bool,
+    state: State,
+    inbound: BytesMut,
+}
+
+enum State {
+    Writing {
+        rest: Bytes,
+    },
+    Reading,
+    /// An UNREGISTER is written: our side is being closed.
+    Closing,
+    /// Our side is closed, the point's not yet.
+    Lingering {
+        until: Delay,
+    },
+}
+
+/// How it ended.
+pub(super) enum End {
+    Answered {
+        response: Response,
+        /// The stream, if another request may follow.
+        stream: Option<Stream>,
+    },
+    Failed(Failure),
+    /// The stream ended before a byte of an answer.
+    Silent,
+    /// Written, and there is no answer to it.
+    Written,
+}
+
+impl Exchange {
+    const READ_BYTES_MAX: usize = 16_384;
+
+    pub(super) fn new(io: Stream, message: Message, is_fresh: bool) -> Self {
+        let rest = message.frame.clone();
+        Self {
+            io: Some(io),
+            message,
+            is_fresh,
+            state: State::Writing { rest },
+            inbound: BytesMut::new(),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, config: &Config) -> Poll<End> {
+        let Some(io) = &mut self.io else {
+            return Poll::Pending;
+        };
+        loop {
+            match &mut self.state {
+                State::Writing { rest } => {
+                    if ready!(poll_write(io, rest, cx)).is_err() {
+                        return Poll::Ready(End::Silent);
+                    }
+                    self.state = match self.message.wanted {
+                        Wanted::Unregister { .. } => State::Closing,
+                        Wanted::Discover { .. } | Wanted::Register { .. } => State::Reading,
+                    };
+                }
+                State::Reading => return self.poll_read(cx, config.response_bytes_max),
+                State::Closing => {
+                    if ready!(Pin::new(&mut *io).poll_close(cx)).is_err() {
+                        return Poll::Ready(End::Written);
+                    }
+                    let until = Delay::new(config.unregister_linger);
+                    self.state = State::Lingering { until };
+                }
+                State::Lingering { until } => {
+                    let mut chunk = [0; 64];
+                    if until.poll_unpin(cx).is_pending() {
+                        let _ = ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk));
+                    }
+                    return Poll::Ready(End::Written);
+                }
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<End> {
+        let Some(io) = &mut self.io else {
+            return Poll::Pending;
+        };
+        let mut chunk = [0; Self::READ_BYTES_MAX];
+        loop {
+            match decode_frame(&mut self.inbound, bytes_max) {
+                Ok(Some(payload)) => return Poll::Ready(self.answered(payload)),
+                Ok(None) => {}
+                Err(error) => return broken(error),
+            }
+            let count = ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)).unwrap_or(0);
+            match count {
+                0 if self.inbound.is_empty() => return Poll::Ready(End::Silent),
+                0 => return broken(FrameError::Truncated),
+                count => self.inbound.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+
+    fn answered(&mut self, payload: Bytes) -> End {
+        // Bytes after the answer belong to nothing that was asked.
+        let stream = self.io.take().filter(|_| self.inbound.is_empty());
+        match Response::decode(payload) {
+            Ok(response) => End::Answered { response, stream },
+            Err(error) => End::Failed(Breach::Message(error).into()),
+        }
+    }
+}
+
+fn broken(error: FrameError) -> Poll<End> {
+    Poll::Ready(End::Failed(Breach::Frame(error).into()))
+}
+
+fn poll_write(io: &mut Stream, rest: &mut Bytes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut io = Pin::new(io);
+    while rest.has_remaining() {
+        match ready!(io.as_mut().poll_write(cx, rest)) {
+            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => rest.advance(count),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    io.poll_flush(cx)
+}

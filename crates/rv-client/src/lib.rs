@@ -1,0 +1,59 @@
+//! The client of rendezvous points, for any swarm: stays registered, finds others, and survives
+//! points that die.
+//!
+//! [`Behaviour`] goes into the swarm, beside others. Its verbs do not wait; what becomes of them is
+//! told as an [`Event`]. [`Client`] has the same verbs with async, for other tasks, and
+//! [`Discovery`] turns them into streams of peers.
+//!
+//! ```
+//! use libp2p_identity::Keypair;
+//! use rv_client::rv_core::client::{RegisterOptions, Target};
+//! use rv_client::rv_proto::Namespace;
+//! use rv_client::{Behaviour, Config};
+//!
+//! let key = Keypair::generate_ed25519();
+//! let point = Keypair::generate_ed25519().public().to_peer_id();
+//!
+//! // Put it into a swarm with the same key, which from now on keeps it registered.
+//! let mut behaviour = Behaviour::new(key, Config::default())?;
+//! behaviour.add_point(point, ["/ip4/203.0.113.7/tcp/6640".parse()?])?;
+//! behaviour.register(Target::Every, Namespace::new("my-app")?, RegisterOptions::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How a request goes
+//!
+//! The sans-IO [`rv_core::client::Client`] decides what is asked when. The behaviour signs and
+//! numbers records, dials points, and gives each request to a connection. The connection's own
+//! task sends it, reads the answer and verifies the records in it.
+
+//!
+//! # Not there yet
+//!
+//! A peer registers in one record dialect at a time: standard, where it knows nothing of the point.
+//! A point that knows nothing of a reader answers in its own default, which on ours is legacy. Until
+//! both speak the extension that registers and reads every dialect, users of this client find each
+//! other on our point only with `rules.dialect_default = "standard"`, and stock rust programs do
+//! not find them.
+
+mod behaviour;
+mod clock;
+mod command;
+mod config;
+mod discovery;
+mod error;
+mod handle;
+mod handler;
+mod watch;
+
+pub use behaviour::Behaviour;
+pub use command::{Found, Status};
+pub use config::{Config, ConfigError, PROTOCOL};
+pub use discovery::{Discovery, FindOptions, Peers};
+pub use error::{DiscoverError, RegisterError, UnregisterError};
+pub use handle::{Client, Page, Point};
+pub use handler::Handler;
+pub use rv_core::client::Event;
+pub use watch::{Watch, WatchEvent};
+
+pub use {libp2p_identity, libp2p_swarm, rv_core, rv_proto};

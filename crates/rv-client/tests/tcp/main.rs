@@ -1,0 +1,9 @@
+//! The client against points on this machine, over TCP.
+
+mod own_point;
+mod raw_point;
+mod several_points;
+mod stock_point;
+mod streams;
+mod support;
+mod watching;
