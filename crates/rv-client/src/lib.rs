@@ -30,11 +30,11 @@
 //!
 //! # Not there yet
 //!
-//! A peer registers in one record dialect at a time: standard, where it knows nothing of the point.
-//! A point that knows nothing of a reader answers in its own default, which on ours is legacy. Until
-//! both speak the extension that registers and reads every dialect, users of this client find each
-//! other on our point only with `rules.dialect_default = "standard"`, and stock rust programs do
-//! not find them.
+//! A peer registers in one record dialect at a time: standard, where it knows nothing of the
+//! point. A point that knows nothing of a reader answers in its own default, which on ours is
+//! legacy. Until both speak the extension that registers and reads every dialect, users of this
+//! client find each other on our point only with `rules.dialect_default = "standard"`, and stock
+//! rust programs do not find them.
 
 mod behaviour;
 mod clock;
