@@ -1,7 +1,7 @@
 //! What a peer makes a point keep by not reading its answers.
 
 use rv_interop::wire::{Discover, Register};
-use rv_interop::{Point, RawClient, eventually};
+use rv_interop::{Point, RawClient, RawStream, eventually};
 use rv_server::{Config, StreamLimits};
 
 /// Larger than what flow control lets a stream carry unread, so that it waits in the point.
@@ -36,15 +36,21 @@ async fn start() -> (Point, RawClient) {
     (point, client)
 }
 
-#[tokio::test]
-async fn who_does_not_read_is_not_answered_any_further_until_it_does() {
-    let (point, client) = start().await;
+/// Asks for everything on many streams at once, and reads no answer.
+async fn ask_without_reading(client: &RawClient) -> Vec<RawStream> {
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
         let mut stream = client.open().await;
         stream.send(&Discover::all().payload()).await;
         streams.push(stream);
     }
+    streams
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_not_answered_any_further_until_it_does() {
+    let (point, client) = start().await;
+    let mut streams = ask_without_reading(&client).await;
     // Another peer is served meanwhile, so the point has seen all there is to see.
     let other = RawClient::connect(&point).await;
     other.register("elsewhere").await;
@@ -72,12 +78,7 @@ async fn who_does_not_read_is_not_answered_any_further_until_it_does() {
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_nothing_behind() {
     let (point, client) = start().await;
-    let mut streams = Vec::new();
-    for _ in 0..STREAMS {
-        let mut stream = client.open().await;
-        stream.send(&Discover::all().payload()).await;
-        streams.push(stream);
-    }
+    let streams = ask_without_reading(&client).await;
     eventually("answers wait", async || {
         (point.stats().await.unread_bytes > 0).then_some(())
     })
