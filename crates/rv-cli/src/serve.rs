@@ -73,6 +73,6 @@ fn hint(addresses: &[Multiaddr]) {
     let _ = writeln!(
         std::io::stderr(),
         "rv: Ctrl-C stops. To try it, in a second terminal in the same clone:\n\
-         cargo run -p rv-server --example stock_client -- {address}"
+         cargo run --release -p rv-server --example stock_client -- {address}"
     );
 }

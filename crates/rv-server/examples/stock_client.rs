@@ -1,7 +1,7 @@
 //! The stock rust client at a point that runs elsewhere.
 //!
-//! `cargo run -p rv-server --example stock_client -- ADDRESS`, with an address that `rv serve`
-//! printed.
+//! `cargo run --release -p rv-server --example stock_client -- ADDRESS`, with an address that
+//! `rv serve` printed.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
