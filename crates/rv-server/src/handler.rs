@@ -6,7 +6,6 @@ mod upgrade;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -24,6 +23,7 @@ use rv_proto::{Namespace, Origin, Record, UnverifiedRecord};
 use crate::Config;
 use crate::committer::Open;
 use crate::desk::{Answer, Point};
+use crate::stats::add;
 use frame_stream::StreamEnd;
 use pool::{PoolEvent, StreamPool};
 use upgrade::Protocols;
@@ -139,10 +139,7 @@ impl Handler {
             Output::Next { stream } => self.streams.read_next(stream),
             Output::Report(report) => self.report(report),
             Output::Reset { stream, error } => {
-                self.point()
-                    .counters
-                    .undecodable
-                    .fetch_add(1, Ordering::Relaxed);
+                add(&self.point().counters.undecodable, 1);
                 tracing::debug!(peer = %self.peer, %error, "stream reset");
                 self.session.handle_stream_closed(stream);
                 self.streams.reset(stream);

@@ -72,7 +72,7 @@ pub(crate) struct Counters {
 pub(crate) struct Load {
     /// Requests that were read and whose answers are not written.
     pub(crate) in_work: usize,
-    /// Bytes of answers that are not written.
+    /// Bytes of the answers that are not written to their end, each counted whole.
     pub(crate) unread_bytes: usize,
 }
 

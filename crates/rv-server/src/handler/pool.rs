@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use rv_core::StreamId;
 use super::frame_stream::{FrameStream, StreamEnd, StreamStep};
 use crate::Config;
 use crate::committer::Open;
-use crate::stats::{Counters, Load};
+use crate::stats::{Counters, Load, add};
 
 /// Streams in turn, within bounds.
 ///
@@ -65,9 +64,7 @@ impl StreamPool {
     /// Takes in a new stream; false if there are too many, and it was reset.
     pub(super) fn accept(&mut self, io: Stream) -> bool {
         if self.streams.len() >= self.config.streams.streams_per_connection {
-            self.counters()
-                .streams_refused
-                .fetch_add(1, Ordering::Relaxed);
+            add(&self.counters().streams_refused, 1);
             return false;
         }
         self.opened += 1;
@@ -101,12 +98,12 @@ impl StreamPool {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<PoolEvent> {
         loop {
             let mut is_held_back = false;
-            let turns = self
-                .streams
-                .range(self.next_turn..)
-                .chain(self.streams.range(..self.next_turn));
-            let ids: Vec<_> = turns.map(|(id, _)| *id).collect();
-            for id in ids {
+            let mut turn = self.next_turn;
+            for _ in 0..self.streams.len() {
+                let Some(id) = self.next_from(turn) else {
+                    break;
+                };
+                turn = StreamId(id.0 + 1);
                 let may_read = self.may_read();
                 is_held_back |= !may_read;
                 let step = self.change(id, |stream, config| {
@@ -115,7 +112,7 @@ impl StreamPool {
                 let Some(Poll::Ready(step)) = step else {
                     continue;
                 };
-                self.next_turn = StreamId(id.0 + 1);
+                self.next_turn = turn;
                 return Poll::Ready(match step {
                     StreamStep::Frame(payload) => PoolEvent::Frame(id, payload),
                     StreamStep::End(end) => self.end(id, end),
@@ -160,16 +157,20 @@ impl StreamPool {
         }
     }
 
+    /// The stream whose turn comes at `turn`: behind the last it is the first one's again.
+    fn next_from(&self, turn: StreamId) -> Option<StreamId> {
+        let behind = self.streams.range(turn..).next();
+        behind
+            .or_else(|| self.streams.first_key_value())
+            .map(|(id, _)| *id)
+    }
+
     fn end(&mut self, id: StreamId, end: StreamEnd) -> PoolEvent {
         let counters = self.counters();
         match end {
             StreamEnd::Broken(_) | StreamEnd::Closed => {}
-            StreamEnd::TimedOut(_) => {
-                counters.streams_timed_out.fetch_add(1, Ordering::Relaxed);
-            }
-            StreamEnd::Undecodable(_) => {
-                counters.undecodable.fetch_add(1, Ordering::Relaxed);
-            }
+            StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
+            StreamEnd::Undecodable(_) => add(&counters.undecodable, 1),
         }
         self.reset(id);
         PoolEvent::Ended(id, end)
