@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
-use rv_client::rv_proto::{Dialect, Namespace};
+use rv_client::rv_proto::Namespace;
 use rv_client::{Behaviour, Client, Config, Discovery, FindOptions};
 
 /// What each application runs: the client is one behaviour among others.
@@ -89,9 +89,7 @@ async fn run(mut swarm: Swarm<App>) {
 
 /// Starts the point, in a task of its own too.
 async fn start_point() -> Result<(PeerId, Multiaddr), Box<dyn Error>> {
-    let mut config = rv_server::Config::default();
-    // What clients register in at a point of which they know nothing.
-    config.rules.dialect_default = Dialect::Standard;
+    let config = rv_server::Config::default();
     let behaviour = rv_server::Behaviour::in_memory(config, rv_server::random_epoch())?;
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()

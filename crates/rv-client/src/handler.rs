@@ -15,9 +15,11 @@ use libp2p_core::upgrade::DeniedUpgrade;
 use libp2p_identity::PeerId;
 use libp2p_swarm::handler::{ConnectionEvent, DialUpgradeError, ProtocolsChange};
 use libp2p_swarm::{
-    ConnectionHandler, ConnectionHandlerEvent, Stream, StreamUpgradeError, SubstreamProtocol,
+    ConnectionHandler, ConnectionHandlerEvent, Stream, StreamProtocol, StreamUpgradeError,
+    SubstreamProtocol,
 };
 use rv_core::client::{Checked, Failure, RequestId, Wanted};
+use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
 use exchange::{End, Exchange};
@@ -34,12 +36,15 @@ pub struct Handler {
     active: BTreeMap<RequestId, Exchange>,
     idle: Option<Idle>,
     protocols: BTreeSet<String>,
+    /// A stream was offered under the extension's name, and the point took another.
+    lacks_extension: bool,
     events: VecDeque<FromHandler>,
 }
 
 /// A stream that the point left open.
 struct Idle {
     stream: Stream,
+    is_extended: bool,
     until: Delay,
 }
 
@@ -50,6 +55,8 @@ pub struct Message {
     pub(crate) wanted: Wanted,
     /// Its bytes, with their length in front.
     pub(crate) frame: Bytes,
+    /// The same request for a stream under the extension's name, where that says more.
+    pub(crate) extended: Option<Bytes>,
 }
 
 /// What the behaviour tells the handler.
@@ -64,7 +71,7 @@ pub enum ToHandler {
 /// What the handler tells the behaviour.
 #[derive(Debug)]
 pub enum FromHandler {
-    /// The rendezvous protocols that the point announced.
+    /// The rendezvous protocols that the point announced, or took for a stream.
     Announced(Vec<String>),
     /// A request was answered.
     Answered(RequestId, Checked),
@@ -84,6 +91,7 @@ impl Handler {
             active: BTreeMap::new(),
             idle: None,
             protocols: BTreeSet::new(),
+            lacks_extension: false,
             events: VecDeque::new(),
         }
     }
@@ -92,13 +100,12 @@ impl Handler {
         // Whether an UNREGISTER was read shows only on a stream that is closed after it.
         let needs_own = matches!(message.wanted, Wanted::Unregister { .. });
         match self.idle.take_if(|_| !needs_own) {
-            Some(idle) => self.start(id, message, idle.stream, false),
+            Some(idle) => self.start(id, Exchange::new(idle.stream, message, idle.is_extended)),
             None => self.waiting.push_back((id, message)),
         }
     }
 
-    fn start(&mut self, id: RequestId, message: Message, stream: Stream, is_fresh: bool) {
-        let exchange = Exchange::new(stream, message, is_fresh);
+    fn start(&mut self, id: RequestId, exchange: Exchange) {
         self.active.insert(id, exchange);
     }
 
@@ -107,18 +114,35 @@ impl Handler {
         self.waiting.retain(|(waiting, _)| *waiting != id);
     }
 
-    fn keep(&mut self, stream: Stream) {
+    fn keep(&mut self, stream: Stream, is_extended: bool) {
         let until = Delay::new(self.config.stream_idle_timeout);
-        self.idle = Some(Idle { stream, until });
+        self.idle = Some(Idle {
+            stream,
+            is_extended,
+            until,
+        });
     }
 
-    fn opened(&mut self, stream: Stream) {
+    fn opened(&mut self, stream: Stream, name: &StreamProtocol) {
         self.opening = self.opening.saturating_sub(1);
-        match self.waiting.pop_front() {
-            Some((id, message)) => self.start(id, message, stream, true),
-            // What it was for is cancelled.
-            None => self.keep(stream),
+        let is_extended = *name == EXTENSION_PROTOCOL;
+        self.lacks_extension = !is_extended;
+        // Before the answer, so that it is read as one of such a point.
+        if self.protocols.insert(name.to_string()) {
+            self.announce();
         }
+        match self.waiting.pop_front() {
+            Some((id, message)) => {
+                self.start(id, Exchange::new(stream, message, is_extended).on_fresh());
+            }
+            // What it was for is cancelled.
+            None => self.keep(stream, is_extended),
+        }
+    }
+
+    fn announce(&mut self) {
+        let all = self.protocols.iter().cloned().collect();
+        self.events.push_back(FromHandler::Announced(all));
     }
 
     fn not_opened(&mut self, failure: Failure) {
@@ -148,7 +172,7 @@ impl Handler {
         let event = match end {
             End::Answered { response, stream } => {
                 if let Some(stream) = stream {
-                    self.keep(stream);
+                    self.keep(stream, exchange.is_extended);
                 }
                 let wanted = &exchange.message.wanted;
                 FromHandler::Answered(id, Checked::new(&self.local, wanted, response))
@@ -177,7 +201,7 @@ impl Handler {
     }
 
     fn protocols_changed(&mut self, change: ProtocolsChange<'_>) {
-        let names = |name: &libp2p_swarm::StreamProtocol| name.as_ref().contains("rendezvous");
+        let names = |name: &StreamProtocol| name.as_ref().contains("rendezvous");
         let before = self.protocols.len();
         match change {
             ProtocolsChange::Added(added) => {
@@ -192,8 +216,7 @@ impl Handler {
         }
         // Either names were added or some were removed, never both.
         if self.protocols.len() != before {
-            let all = self.protocols.iter().cloned().collect();
-            self.events.push_back(FromHandler::Announced(all));
+            self.announce();
         }
     }
 }
@@ -225,7 +248,10 @@ impl ConnectionHandler for Handler {
         }
         if self.opening < self.waiting.len() {
             self.opening += 1;
-            let upgrade = Protocols(Arc::clone(&self.config));
+            let upgrade = Protocols {
+                config: Arc::clone(&self.config),
+                has_extension: !self.lacks_extension,
+            };
             let protocol = SubstreamProtocol::new(upgrade, ());
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
@@ -241,7 +267,10 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, DeniedUpgrade, Protocols>) {
         match event {
-            ConnectionEvent::FullyNegotiatedOutbound(opened) => self.opened(opened.protocol),
+            ConnectionEvent::FullyNegotiatedOutbound(opened) => {
+                let (stream, name) = opened.protocol;
+                self.opened(stream, &name);
+            }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
                 self.not_opened(match error {
                     StreamUpgradeError::Timeout => Failure::TimedOut,

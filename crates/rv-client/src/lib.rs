@@ -26,15 +26,14 @@
 //! The sans-IO [`rv_core::client::Client`] decides what is asked when. The behaviour signs and
 //! numbers records, dials points, and gives each request to a connection. The connection's own
 //! task sends it, reads the answer and verifies the records in it.
-
 //!
-//! # Not there yet
+//! # Which peers meet
 //!
-//! A peer registers in one record dialect at a time: standard, where it knows nothing of the
-//! point. A point that knows nothing of a reader answers in its own default, which on ours is
-//! legacy. Until both speak the extension that registers and reads every dialect, users of this
-//! client find each other on our point only with `rules.dialect_default = "standard"`, and stock
-//! rust programs do not find them.
+//! Record dialects divide the peers of a namespace: rust's legacy, nim's and js's standard, go's and
+//! py's plain records. A point of this project has an extension for that, and the client finds it
+//! out when it opens its first stream. There it registers in both signed dialects at once, so that
+//! readers of every dialect find it, and it is shown the registrations of all. At any other point it
+//! registers in the one dialect that the point takes, and sees who registered in that.
 
 mod behaviour;
 mod clock;

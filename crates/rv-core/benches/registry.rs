@@ -9,8 +9,8 @@ use libp2p_identity::PeerId;
 use rv_core::{Limits, Operation, Query, Registry, Submitted, Writer};
 use rv_proto::multiaddr::Multiaddr;
 use rv_proto::{
-    Dialect, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX, Record, Records, Registered, Scope, Time,
-    Ttl, UnverifiedRecord,
+    Dialect, DialectSet, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX, Record, Records, Registered,
+    Scope, Time, Ttl, UnverifiedRecord,
 };
 
 const NOW: Time = Time::from_millis(1_700_000_000_000);
@@ -101,6 +101,7 @@ fn query(scope: Scope, dialect_default: Dialect) -> Query {
         cookie: None,
         entries_max: PAGE,
         page_bytes_max: RESPONSE_BYTES_MAX,
+        accepts: DialectSet::EMPTY,
         dialect_default,
     }
 }
@@ -165,6 +166,13 @@ fn discover(c: &mut Criterion) {
             assert_eq!(page.len(), PAGE.min(size / 100));
             group.bench_function(BenchmarkId::new("100", &parameter), |b| {
                 b.iter(|| registry.discover(NOW, &hundred).expect("a page").to_frame());
+            });
+            let every = Query {
+                accepts: DialectSet::ALL,
+                ..hundred.clone()
+            };
+            group.bench_function(BenchmarkId::new("100-of-every-dialect", &parameter), |b| {
+                b.iter(|| registry.discover(NOW, &every).expect("a page").to_frame());
             });
             let head = query(Scope::All, Dialect::Legacy);
             let end = Query {

@@ -66,7 +66,6 @@ use rv_proto::{Namespace, Response, Scope, Time, Ttl};
 
 pub use cache::{Added, Change, PeerCache};
 pub use config::{CacheLimits, ClientConfig, ClientConfigError};
-pub use dialect::EXTENSION_PROTOCOL;
 pub use entry::{Checked, Skip, Skipped};
 pub use event::{Discovered, Event, GoneReason, Grant, Listed, Output};
 pub use failure::{Bound, Breach, Cause, Failure};

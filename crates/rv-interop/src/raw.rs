@@ -254,8 +254,16 @@ impl RawStream {
     }
 
     /// Sends a DISCOVER and reads its reply.
+    ///
+    /// # Panics
+    ///
+    /// If a reader that does not know the extension is sent some of it.
     pub async fn discover(&mut self, request: &wire::Discover) -> wire::DiscoverReply {
-        self.ask(&request.payload()).await.into_discover()
+        let reply = self.ask(&request.payload()).await.into_discover();
+        if request.accepts.is_empty() {
+            assert!(reply.entries.iter().all(|entry| entry.verified.is_none()));
+        }
+        reply
     }
 
     /// The peers that a DISCOVER without a cookie lists, in their order.

@@ -131,6 +131,8 @@ pub struct Discover {
     pub limit: Option<u64>,
     /// Its `cookie`.
     pub cookie: Option<Vec<u8>>,
+    /// The extension field 1001, packed: any numbers.
+    pub accepts: Vec<u64>,
 }
 
 impl Discover {
@@ -165,6 +167,15 @@ impl Discover {
         }
     }
 
+    /// With what the reader says that it accepts.
+    #[must_use]
+    pub fn accepting(self, accepts: &[u64]) -> Self {
+        Self {
+            accepts: accepts.into(),
+            ..self
+        }
+    }
+
     /// The message.
     pub fn payload(&self) -> Vec<u8> {
         let mut discover = Vec::new();
@@ -175,6 +186,10 @@ impl Discover {
         );
         discover.extend(self.limit.iter().flat_map(|limit| number(2, *limit)));
         discover.extend(self.cookie.iter().flat_map(|cookie| bytes(3, cookie)));
+        if !self.accepts.is_empty() {
+            let packed: Vec<_> = self.accepts.iter().flat_map(|it| varint(*it)).collect();
+            discover.extend(bytes(1001, &packed));
+        }
         [number(1, 3), bytes(5, &discover)].concat()
     }
 }

@@ -1,7 +1,8 @@
 //! Three dialects of records on one point: each reader gets what it can parse, and nothing else.
 
 use libp2p::PeerId;
-use rv_interop::wire::{Discover, Register};
+use libp2p::swarm::StreamProtocol;
+use rv_interop::wire::{Discover, EntryReply, Register};
 use rv_interop::{Identity, Point, RawClient, RawStream, Stock, Via, plain_record};
 use rv_server::Config;
 use rv_server::rv_core::Rules;
@@ -301,4 +302,90 @@ async fn a_cookie_carries_the_dialect_once_it_is_decided() {
         .discover(&request.clone().with_cookie(&cookie))
         .await;
     assert_eq!(listing.peers(), [standard.peer(), newcomer.peer()]);
+}
+
+#[tokio::test]
+async fn a_reader_that_says_what_it_accepts_gets_each_registration_once_and_what_is_verified() {
+    const LEGACY: u64 = 1;
+    const STANDARD: u64 = 2;
+    const PLAIN: u64 = 3;
+    let point = Point::in_memory(Config::default()).await;
+    let legacy = register(&point, Identity::legacy).await;
+    let standard = register(&point, Identity::standard).await;
+    let plain = register(&point, Identity::plain).await;
+    let both = RawClient::connect(&point).await;
+    let own = both.identity();
+    let addresses = [own.address().to_vec()];
+    let request = Register {
+        counterpart: Some(own.standard_of(1, &addresses)),
+        ..Register::new(NAMESPACE, own.legacy_of(1, &addresses))
+    };
+    both.open().await.register_ok(&request).await;
+
+    let peers = [legacy.peer(), standard.peer(), plain.peer(), both.peer()];
+    let forms = |forms: [&'static str; 4]| -> Vec<_> {
+        let all = peers.into_iter().zip(forms);
+        let shown = all.filter(|(_, form)| !form.is_empty());
+        shown
+            .map(|(peer, form)| (peer, form, form != "plain"))
+            .collect()
+    };
+    let all = forms(["legacy", "standard", "plain", "legacy"]);
+    let extension = StreamProtocol::new("/rendezvous/ext/1.0.0");
+    // What it registered itself is a weaker sign than what it says.
+    let mut registered = both.open_as(extension).await.expect("it is announced");
+    let mut unknown = RawClient::connect(&point).await.open().await;
+    for stream in [&mut registered, &mut unknown] {
+        for (accepts, expected) in [
+            (&[LEGACY, STANDARD, PLAIN][..], all.clone()),
+            (&[0, 4, u64::MAX, PLAIN, STANDARD, LEGACY], all.clone()),
+            (
+                &[LEGACY, STANDARD],
+                forms(["legacy", "standard", "", "legacy"]),
+            ),
+            (
+                &[STANDARD, PLAIN],
+                forms(["plain", "standard", "plain", "standard"]),
+            ),
+            (&[STANDARD], forms(["", "standard", "", "standard"])),
+            (&[PLAIN], forms(["plain"; 4])),
+        ] {
+            let request = Discover::new(NAMESPACE).accepting(accepts);
+            let entries = stream.discover(&request).await.entries;
+            let seen = |entry: &EntryReply| {
+                let verified = entry.verified.expect("it says so");
+                (entry.peer(), entry.dialect(), verified)
+            };
+            let seen: Vec<_> = entries.iter().map(seen).collect();
+            assert_eq!(seen, expected, "{accepts:?}");
+        }
+        // Nothing that is known is as good as nothing.
+        let unheard_of = Discover::new(NAMESPACE).accepting(&[0, 4]);
+        let entries = stream.discover(&unheard_of).await.entries;
+        assert!(entries.iter().all(|entry| entry.verified.is_none()));
+        assert_eq!(entries.len(), 2, "as any reader of legacy records");
+    }
+}
+
+#[tokio::test]
+async fn whoever_accepts_something_else_than_before_gets_everything_once_more() {
+    let point = Point::in_memory(Config::default()).await;
+    let legacy = register(&point, Identity::legacy).await;
+    let standard = register(&point, Identity::standard).await;
+    let mut stream = RawClient::connect(&point).await.open().await;
+    let all = Discover::new(NAMESPACE).accepting(&[1, 2, 3]);
+    let first = stream.discover(&all.clone().with_limit(1)).await;
+    assert_eq!(first.peers(), [legacy.peer()]);
+    let rest = stream
+        .discover(&all.clone().with_cookie(first.cookie()))
+        .await;
+    assert_eq!(rest.peers(), [standard.peer()]);
+    let end = stream.discover(&all.with_cookie(rest.cookie())).await;
+    assert_eq!(end.peers(), []);
+
+    let fewer = Discover::new(NAMESPACE).accepting(&[2]);
+    let anew = stream.discover(&fewer.with_cookie(end.cookie())).await;
+    assert_eq!(anew.peers(), [standard.peer()]);
+    let none = Discover::new(NAMESPACE).with_cookie(anew.cookie());
+    assert_eq!(stream.discover(&none).await.peers(), [legacy.peer()]);
 }

@@ -436,4 +436,7 @@ async fn the_protocol_has_the_names_that_are_configured() {
         .expect("the name is configured");
     assert_eq!(stream.peers(NAMESPACE).await, []);
     client.open_as(usual).await.expect_err("no other is");
+    let extension = StreamProtocol::new("/rendezvous/ext/1.0.0");
+    let mut stream = client.open_as(extension).await.expect("it is always there");
+    assert_eq!(stream.peers(NAMESPACE).await, []);
 }

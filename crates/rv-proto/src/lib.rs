@@ -55,8 +55,8 @@ pub use crate::frame::{
     FrameError, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, decode_frame, encode_frame,
 };
 pub use crate::message::{
-    DISCOVER_ENTRIES_MAX, DiscoverRequest, DiscoverResponse, Entry, RegisterRequest,
-    RegisterResponse, Request, Response, SUBSCRIPTION_TYPES_MAX, SubscribeRequest,
+    DISCOVER_ENTRIES_MAX, DiscoverRequest, DiscoverResponse, EXTENSION_PROTOCOL, Entry,
+    RegisterRequest, RegisterResponse, Request, Response, SUBSCRIPTION_TYPES_MAX, SubscribeRequest,
     SubscribeResponse, UnregisterRequest,
 };
 pub use crate::namespace::{Namespace, NamespaceError, Scope};

@@ -18,6 +18,11 @@ use crate::generated::rendezvous::Message;
 use crate::wire::{Fields, Value};
 use crate::{DecodeError, wire};
 
+/// The protocol name by which a point announces the extension: it takes both signed dialects in one
+/// REGISTER, answers in what a DISCOVER accepts, and says what it verified. A stream opened under
+/// this name speaks the same messages as any other.
+pub const EXTENSION_PROTOCOL: &str = "/rendezvous/ext/1.0.0";
+
 /// `Message.discoverResponse`, and in it `registrations`.
 const DISCOVER_RESPONSE_FIELD: u32 = 6;
 const REGISTRATIONS_FIELD: u32 = 1;

@@ -12,7 +12,8 @@ pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 /// Everything that can be set about a point. The default is what a public point wants.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names of the protocol that speak these messages. Default `/rendezvous/1.0.0`.
+    /// Names of the protocol that speak these messages. Default `/rendezvous/1.0.0`. The one that
+    /// announces the extension is always there beside them.
     pub protocols: Vec<StreamProtocol>,
     /// What one request may ask.
     pub rules: Rules,

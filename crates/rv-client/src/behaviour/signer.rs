@@ -6,7 +6,7 @@ use bytes::Bytes;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use rv_core::client::{Failure, Wanted};
-use rv_proto::{Dialect, PeerRecord, Record, encode_frame};
+use rv_proto::{Dialect, DialectSet, PeerRecord, Record, encode_frame};
 
 use crate::Config;
 use crate::clock::unix_secs;
@@ -42,7 +42,20 @@ impl Signer {
 
     /// The request's bytes.
     pub(super) fn message(&mut self, wanted: Wanted) -> Result<Message, Failure> {
-        let frame = match &wanted {
+        let frame = self.frame(&wanted)?;
+        let extended = match extended(&wanted) {
+            Some(wanted) => Some(self.frame(&wanted)?),
+            None => None,
+        };
+        Ok(Message {
+            wanted,
+            frame,
+            extended,
+        })
+    }
+
+    fn frame(&mut self, wanted: &Wanted) -> Result<Bytes, Failure> {
+        let frame = match wanted {
             Wanted::Discover { .. } | Wanted::Unregister { .. } => {
                 encode_frame(&wanted.to_request(&self.local, None, None).encode())
             }
@@ -54,11 +67,10 @@ impl Signer {
                 ..
             } => {
                 let seq = self.seq_for(addresses, *seq_above);
-                self.fit(&wanted, (*dialect, *counterpart), seq, addresses)?
+                self.fit(wanted, (*dialect, *counterpart), seq, addresses)?
             }
         };
-        let frame = frame.into();
-        Ok(Message { wanted, frame })
+        Ok(frame.into())
     }
 
     /// The second signature is left out, then addresses, until the frame is short enough.
@@ -137,6 +149,26 @@ impl Signer {
         *slot = Some((seq, addresses.len(), bytes.clone()));
         Ok(bytes)
     }
+}
+
+/// The request as a point with the extension should get it; `None` if it is that already.
+fn extended(wanted: &Wanted) -> Option<Wanted> {
+    let mut extended = wanted.clone();
+    match &mut extended {
+        Wanted::Discover { accepts, .. } if accepts.is_empty() => *accepts = DialectSet::ALL,
+        Wanted::Register {
+            dialect,
+            counterpart,
+            ..
+        } if counterpart.is_none() => {
+            *dialect = Dialect::Standard;
+            *counterpart = Some(Dialect::Legacy);
+        }
+        Wanted::Discover { .. } | Wanted::Register { .. } | Wanted::Unregister { .. } => {
+            return None;
+        }
+    }
+    Some(extended)
 }
 
 #[cfg(test)]

@@ -68,7 +68,12 @@ fn request() -> (RequestId, PeerId, Message) {
     assert!(matches!(request, Wanted::Discover { .. }));
     let frame = bytes::Bytes::new();
     let wanted = request;
-    (id, point, Message { wanted, frame })
+    let message = Message {
+        wanted,
+        frame,
+        extended: None,
+    };
+    (id, point, message)
 }
 
 fn connection(number: usize) -> ConnectionId {

@@ -20,6 +20,8 @@ pub(super) struct Exchange {
     pub(super) message: Message,
     /// Whether the stream was opened for this request.
     pub(super) is_fresh: bool,
+    /// Whether the stream is under the extension's name.
+    pub(super) is_extended: bool,
     state: State,
     inbound: BytesMut,
 }
@@ -54,14 +56,25 @@ pub(super) enum End {
 impl Exchange {
     const READ_BYTES_MAX: usize = 16_384;
 
-    pub(super) fn new(io: Stream, message: Message, is_fresh: bool) -> Self {
-        let rest = message.frame.clone();
+    /// A request on a stream that had others before.
+    pub(super) fn new(io: Stream, message: Message, is_extended: bool) -> Self {
+        let extended = message.extended.as_ref().filter(|_| is_extended);
+        let rest = extended.unwrap_or(&message.frame).clone();
         Self {
             io: Some(io),
             message,
-            is_fresh,
+            is_fresh: false,
+            is_extended,
             state: State::Writing { rest },
             inbound: BytesMut::new(),
+        }
+    }
+
+    /// The stream was opened for this request.
+    pub(super) fn on_fresh(self) -> Self {
+        Self {
+            is_fresh: true,
+            ..self
         }
     }
 

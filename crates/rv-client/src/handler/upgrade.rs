@@ -6,28 +6,41 @@ use std::sync::Arc;
 
 use libp2p_core::upgrade::{OutboundUpgrade, UpgradeInfo};
 use libp2p_swarm::{Stream, StreamProtocol};
+use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
 
-/// Every configured protocol name; all speak the same messages.
+/// Every configured protocol name; all speak the same messages. In front of them the extension's, so
+/// that what comes of it tells whether the point has it, be there identify or not.
 #[derive(Clone, Debug)]
-pub struct Protocols(pub(super) Arc<Config>);
+pub struct Protocols {
+    pub(super) config: Arc<Config>,
+    /// Whether the extension's name is offered. A point that lacks it costs one more round trip.
+    pub(super) has_extension: bool,
+}
 
 impl UpgradeInfo for Protocols {
     type Info = StreamProtocol;
     type InfoIter = std::vec::IntoIter<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.protocols.clone().into_iter()
+        let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
+        let mut names: Vec<_> = self
+            .has_extension
+            .then_some(extension)
+            .into_iter()
+            .collect();
+        names.extend_from_slice(&self.config.protocols);
+        names.into_iter()
     }
 }
 
 impl OutboundUpgrade<Stream> for Protocols {
-    type Output = Stream;
+    type Output = (Stream, StreamProtocol);
     type Error = Infallible;
-    type Future = Ready<Result<Stream, Infallible>>;
+    type Future = Ready<Result<Self::Output, Infallible>>;
 
-    fn upgrade_outbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        ready(Ok(stream))
+    fn upgrade_outbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
+        ready(Ok((stream, name)))
     }
 }

@@ -1,5 +1,6 @@
 //! The client against points on this machine, over TCP.
 
+mod every_dialect;
 mod own_point;
 mod raw_point;
 mod several_points;

@@ -9,7 +9,7 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, rendezvous, tcp, yamux};
 use rv_client::rv_core::client::{ClientConfig, RegisterOptions};
-use rv_client::rv_proto::{Dialect, Namespace, Scope, Ttl};
+use rv_client::rv_proto::{Namespace, Scope, Ttl};
 use rv_client::{Behaviour, Client, Config, Event};
 use rv_server::random_epoch;
 use tokio::sync::mpsc;
@@ -183,12 +183,10 @@ impl<B: NetworkBehaviour + Send> Point<B> {
     }
 }
 
-/// Our own point, which grants what is asked from `ttl_min` seconds on. Readers of whom it knows
-/// nothing get the dialect that clients register in who know nothing of it.
+/// Our own point with its defaults, but that it grants what is asked from `ttl_min` seconds on.
 pub(crate) fn own(ttl_min: u64) -> rv_server::Behaviour {
     let mut config = rv_server::Config::default();
     config.rules.ttl_min = Ttl::from_secs(ttl_min).expect("a good ttl");
-    config.rules.dialect_default = Dialect::Standard;
     rv_server::Behaviour::in_memory(config, random_epoch()).expect("a good configuration")
 }
 

@@ -1,6 +1,6 @@
 //! Which dialect a point is registered at in, learned from what it says.
 
-use rv_proto::{Dialect, DialectSet, Status};
+use rv_proto::{Dialect, DialectSet, EXTENSION_PROTOCOL, Status};
 
 use super::{Cause, Failure};
 
@@ -17,9 +17,6 @@ pub(super) struct Tongue {
     learned: Option<Dialect>,
     doubts: u32,
 }
-
-/// Announced by points that take two records at once and say what they verified.
-pub const EXTENSION_PROTOCOL: &str = "/rendezvous/ext/1.0.0";
 
 /// Names in front of, or within, the agent of a known implementation, with what it registers.
 const AGENTS: [(&str, Dialect); 6] = [

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
-use rv_proto::{Cookie, Dialect, Scope, Time, encode_discover_page_frame};
+use rv_proto::{Cookie, Dialect, DialectSet, Scope, Time, encode_discover_page_frame};
 
 use super::{Reading, Registry, reading};
 use crate::Refusal;
@@ -20,6 +20,9 @@ pub struct Query {
     pub entries_max: usize,
     /// The most bytes of the answer's frame.
     pub page_bytes_max: usize,
+    /// The dialects that the reader says it parses: it is a reader of the extension. Empty if it
+    /// did not say.
+    pub accepts: DialectSet,
     /// The dialect if nothing else tells it.
     pub dialect_default: Dialect,
 }
@@ -44,6 +47,9 @@ impl Registry {
     /// has no form in the reader's dialect. A page is full by count or by bytes; the next starts
     /// right behind its last entry.
     ///
+    /// A reader that accepts several dialects is shown each registration once, in the best form
+    /// that it accepts: signed before plain, and of both signed ones legacy.
+    ///
     /// # Errors
     ///
     /// [`Refusal::Cookie`] and [`Refusal::CookieScope`].
@@ -54,7 +60,7 @@ impl Registry {
             count: 0,
             cookie: Cookie {
                 dialect: reading.decided(),
-                epoch: reading::cookie_epoch(self.epoch, reading.decided(), query.dialect_default),
+                epoch: reading.cookie_epoch(self.epoch),
                 seq: self.applied.max(reading.after),
                 scope: query.scope.clone(),
             },
@@ -63,25 +69,35 @@ impl Registry {
         let around = FRAME_OVERHEAD_BYTES + page.cookie.encoded_len();
         let entries_bytes_max = query.page_bytes_max.saturating_sub(around);
         let mut last = reading.after;
-        for registration in self
+        let rows = self
             .pages
-            .rows(&query.scope, reading.dialect, reading.after)
-        {
+            .rows(&query.scope, reading.dialects, reading.after);
+        for (dialect, registration) in rows {
             if registration.is_expired(now) {
                 continue;
             }
-            let Some(entry) = registration.encoded(reading.dialect) else {
+            let Some(entry) = registration.encoded(dialect) else {
                 continue;
             };
             let ttl_secs = registration.ttl_left_secs(now);
-            let entry_bytes = entry.len_with_ttl(ttl_secs);
+            let entry_bytes = if reading.is_marked() {
+                entry.len_marked_with_ttl(ttl_secs)
+            } else {
+                entry.len_with_ttl(ttl_secs)
+            };
             let full = page.count >= query.entries_max
                 || page.entries.len() + entry_bytes > entries_bytes_max;
             if full && page.count > 0 {
                 page.cookie.seq = last;
                 break;
             }
-            entry.append_to(ttl_secs, &mut page.entries);
+            if reading.is_marked() {
+                // What was signed was verified before it was registered.
+                let verified = dialect != Dialect::Plain;
+                entry.append_marked_to(ttl_secs, verified, &mut page.entries);
+            } else {
+                entry.append_to(ttl_secs, &mut page.entries);
+            }
             page.count += 1;
             last = registration.seq();
         }

@@ -1,9 +1,10 @@
 //! The order in which readers page: by sequence number, per scope and dialect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 use std::sync::Arc;
 
-use rv_proto::{Dialect, Namespace, Scope, Seq};
+use rv_proto::{Dialect, DialectSet, Namespace, Scope, Seq};
 
 use super::Registration;
 
@@ -36,6 +37,30 @@ struct Row {
     seq: Seq,
 }
 
+/// Up to three listings merged in the order of their sequence numbers.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    /// By [`Dialect::index`], which is also the order of preference.
+    ranges: [Option<Peekable<btree_map::Range<'a, Row, Arc<Registration>>>>; 3],
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = (Dialect, &'a Arc<Registration>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let ranges = self.ranges.iter_mut().flatten();
+        let seqs = ranges.filter_map(|range| range.peek().map(|(row, _)| row.seq));
+        let first = seqs.min()?;
+        let mut best = None;
+        for range in self.ranges.iter_mut().flatten() {
+            if let Some((row, registration)) = range.next_if(|(row, _)| row.seq == first) {
+                best.get_or_insert((row.dialect, registration));
+            }
+        }
+        best
+    }
+}
+
 impl PageIndex {
     pub(super) fn insert(&mut self, registration: &Arc<Registration>) {
         let id = self.enter(registration.namespace());
@@ -58,34 +83,30 @@ impl PageIndex {
         }
     }
 
-    /// The registrations in `scope` that readers of `dialect` are shown, from behind `after` on.
-    pub(super) fn rows(
-        &self,
-        scope: &Scope,
-        dialect: Dialect,
-        after: Seq,
-    ) -> impl Iterator<Item = &Arc<Registration>> {
+    /// The registrations in `scope` that readers of these dialects are shown, from behind `after`
+    /// on: each once, with the first of the dialects that it has a form in.
+    pub(super) fn rows(&self, scope: &Scope, dialects: DialectSet, after: Seq) -> Rows<'_> {
         let id = match scope {
             Scope::All => Some(ScopeId::ALL),
             Scope::Namespace(namespace) => self.scopes.get(namespace).map(|entry| entry.id),
         };
-        let range = id.zip(after.next()).map(|(scope, first)| {
+        let start = id.zip(after.next());
+        let range = |dialect| {
+            let (scope, seq) = start.filter(|_| dialects.contains(dialect))?;
             let first = Row {
                 scope,
                 dialect,
-                seq: first,
+                seq,
             };
-            self.rows.range(
-                first..=Row {
-                    seq: Seq::MAX,
-                    ..first
-                },
-            )
-        });
-        range
-            .into_iter()
-            .flatten()
-            .map(|(_, registration)| registration)
+            let last = Row {
+                seq: Seq::MAX,
+                ..first
+            };
+            Some(self.rows.range(first..=last).peekable())
+        };
+        Rows {
+            ranges: Dialect::ALL.map(range),
+        }
     }
 
     pub(super) fn namespaces(&self) -> impl ExactSizeIterator<Item = (&Namespace, usize)> {

@@ -1,6 +1,6 @@
 //! Which dialect a reader is answered in, and where its listing goes on.
 
-use rv_proto::{Cookie, CookieError, Dialect, Epoch, RawCookie, Seq};
+use rv_proto::{Cookie, CookieError, Dialect, DialectSet, Epoch, RawCookie, Seq};
 
 use super::{Query, Registry};
 use crate::Refusal;
@@ -8,8 +8,8 @@ use crate::Refusal;
 /// How a DISCOVER is read: the outcome of everything known about the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The dialect of the answer.
-    pub dialect: Dialect,
+    /// The dialects of the answer: one, unless the reader said itself what it accepts.
+    pub dialects: DialectSet,
     /// What decided it.
     pub source: Source,
     /// Where the listing goes on: behind this sequence number.
@@ -19,6 +19,8 @@ pub struct Reading {
 /// What decided a reader's dialect, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// The reader said what it accepts.
+    Accepts,
     /// The reader's own live registrations.
     Registrations,
     /// The cookie that it brought back.
@@ -28,73 +30,95 @@ pub enum Source {
 }
 
 impl Reading {
+    fn new(dialects: impl Into<DialectSet>, source: Source) -> Self {
+        Self {
+            dialects: dialects.into(),
+            source,
+            after: Seq::ZERO,
+        }
+    }
+
+    /// Whether entries say what was verified, which only readers of the extension understand.
+    pub(super) fn is_marked(self) -> bool {
+        self.source == Source::Accepts
+    }
+
     /// What the next cookie says of the dialect: a default is no decision, so it is not carried on.
+    /// What a reader accepts, it says with each request.
     pub(super) fn decided(self) -> Option<Dialect> {
         match self.source {
-            Source::Registrations | Source::Cookie => Some(self.dialect),
-            Source::Default => None,
+            Source::Registrations | Source::Cookie => self.dialects.iter().next(),
+            Source::Accepts | Source::Default => None,
         }
+    }
+
+    /// The epoch in a cookie of this reading.
+    ///
+    /// A position in a listing of some dialects means nothing in one of others. Where the cookie
+    /// does not name the dialect, its epoch depends on it instead.
+    pub(super) fn cookie_epoch(self, epoch: Epoch) -> Epoch {
+        const OF_ACCEPTED: u32 = 8;
+        let salt = match self.source {
+            Source::Accepts => OF_ACCEPTED | u32::from(self.dialects.to_bits()),
+            Source::Registrations | Source::Cookie => 0,
+            Source::Default => {
+                let dialect = self.dialects.iter().next();
+                dialect.map_or(0, |dialect| dialect.index() as u32)
+            }
+        };
+        Epoch::from_bits(epoch.get() ^ salt)
     }
 }
 
 /// Reads the cookie and decides.
 ///
 /// A cookie of ours for another scope is refused, and so is one that is too short to be a cookie.
-/// Any other that does not fit (of another epoch, not ours, of another dialect, beyond the head)
+/// Any other that does not fit (of another epoch, not ours, of other dialects, beyond the head)
 /// starts the listing anew: there are clients that keep a refused cookie for ever.
 pub(super) fn read(registry: &Registry, query: &Query) -> Result<Reading, Refusal> {
-    let cookie = position(registry, query)?;
-    let registered = registry.dialect_of_peer(query.reader);
-    let remembered = cookie.as_ref().and_then(|cookie| cookie.dialect);
-    let (dialect, source) = match (registered, remembered) {
-        (Some(dialect), _) => (dialect, Source::Registrations),
-        (None, Some(dialect)) => (dialect, Source::Cookie),
-        (None, None) => (query.dialect_default, Source::Default),
+    let undecided = if query.accepts.is_empty() {
+        Reading::new(query.dialect_default, Source::Default)
+    } else {
+        Reading::new(query.accepts, Source::Accepts)
     };
-    let start = Reading {
-        dialect,
-        source,
-        after: Seq::ZERO,
+    let cookie = position(registry, query, undecided)?;
+    let remembered = cookie.and_then(|cookie| cookie.dialect);
+    let reading = if undecided.source == Source::Accepts {
+        undecided
+    } else if let Some(dialect) = registry.dialect_of_peer(query.reader) {
+        Reading::new(dialect, Source::Registrations)
+    } else if let Some(dialect) = remembered {
+        Reading::new(dialect, Source::Cookie)
+    } else {
+        undecided
     };
     let after = match cookie {
-        Some(cookie) if cookie.dialect == start.decided() => cookie.seq,
+        Some(cookie) if cookie.dialect == reading.decided() => cookie.seq,
         Some(_) | None => Seq::ZERO,
     };
-    Ok(Reading { after, ..start })
+    Ok(Reading { after, ..reading })
 }
 
-fn position(registry: &Registry, query: &Query) -> Result<Option<Cookie>, Refusal> {
+/// The cookie, if it is a position in this log and, unless it names its dialect, in a listing for
+/// such a reader.
+fn position<'a>(
+    registry: &Registry,
+    query: &'a Query,
+    undecided: Reading,
+) -> Result<Option<RawCookie<'a>>, Refusal> {
     let Some(bytes) = query.cookie.as_deref().filter(|bytes| !bytes.is_empty()) else {
         return Ok(None);
     };
-    let RawCookie {
-        dialect,
-        epoch,
-        seq,
-        namespace,
-    } = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
-    let ours = cookie_epoch(registry.epoch(), dialect, query.dialect_default);
-    if epoch != ours || seq > registry.head() {
+    let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
+    let ours = match cookie.dialect {
+        Some(_) => registry.epoch(),
+        None => undecided.cookie_epoch(registry.epoch()),
+    };
+    if cookie.epoch != ours || cookie.seq > registry.head() {
         return Ok(None);
     }
-    if namespace != query.scope.namespace_bytes() {
+    if cookie.namespace != query.scope.namespace_bytes() {
         return Err(Refusal::CookieScope);
     }
-    Ok(Some(Cookie {
-        dialect,
-        epoch,
-        seq,
-        scope: query.scope.clone(),
-    }))
-}
-
-/// The epoch in a cookie. Positions in a listing of a default dialect mean nothing in another, so a
-/// default that the operator changed is another epoch.
-pub(super) fn cookie_epoch(epoch: Epoch, decided: Option<Dialect>, default: Dialect) -> Epoch {
-    let salt = match (decided, default) {
-        (Some(_), _) | (None, Dialect::Legacy) => 0,
-        (None, Dialect::Standard) => 1,
-        (None, Dialect::Plain) => 2,
-    };
-    Epoch::from_bits(epoch.get() ^ salt)
+    Ok(Some(cookie))
 }

@@ -116,6 +116,7 @@ pub(super) fn read_discover(
         cookie: request.cookie,
         entries_max,
         page_bytes_max: rules.page_bytes_max,
+        accepts: request.accepts,
         dialect_default: rules.dialect_default,
     })
 }

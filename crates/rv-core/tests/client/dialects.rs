@@ -1,7 +1,7 @@
 //! Which dialect a point is registered at in.
 
-use rv_core::client::{Cause, EXTENSION_PROTOCOL, Event, Failure, Target, Wanted};
-use rv_proto::{Dialect, Status};
+use rv_core::client::{Cause, Event, Failure, Target, Wanted};
+use rv_proto::{Dialect, EXTENSION_PROTOCOL, Status};
 
 use crate::driver::{Driver, Sent};
 use crate::samples::{granted, name, point, refused};

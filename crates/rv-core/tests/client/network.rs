@@ -8,10 +8,9 @@ use libp2p_identity::PeerId;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use rv_core::client::{
-    CacheLimits, Client, ClientConfig, EXTENSION_PROTOCOL, Failure, Output, RegisterOptions,
-    RequestId, Target, Wanted,
+    CacheLimits, Client, ClientConfig, Failure, Output, RegisterOptions, RequestId, Target, Wanted,
 };
-use rv_proto::{Namespace, Response, Scope, Time, Ttl};
+use rv_proto::{EXTENSION_PROTOCOL, Namespace, Response, Scope, Time, Ttl};
 
 use crate::cases::{Action, Case, Fate, case, garbage};
 use crate::samples::{address, name, peer, point, secs, to_request};

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_core::{Page, Query, Refusal, Registry, Source};
 use rv_proto::{
-    Cookie, CookieError, Dialect, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX, Registered, Removed,
-    Scope, Seq, Time, Ttl,
+    Cookie, CookieError, Dialect, DialectSet, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX,
+    Registered, Removed, Scope, Seq, Time, Ttl,
 };
 
 use crate::pool::{self, Addresses, Kind};
@@ -50,6 +50,7 @@ fn query(reader: PeerId, scope: Scope, cookie: Option<Vec<u8>>) -> Query {
         cookie: cookie.map(Bytes::from),
         entries_max: 100,
         page_bytes_max: RESPONSE_BYTES_MAX,
+        accepts: DialectSet::EMPTY,
         dialect_default: Dialect::Legacy,
     }
 }
@@ -151,8 +152,8 @@ fn a_dialect_that_changed_starts_anew() {
         let page = page.expect("answered");
         assert_eq!(page.reading().source, Source::Registrations);
         assert_eq!(
-            page.reading().dialect,
-            Dialect::Legacy,
+            page.reading().dialects,
+            Dialect::Legacy.into(),
             "the strictest of both"
         );
         assert_eq!(
@@ -176,7 +177,7 @@ fn a_cookie_keeps_the_dialect_of_a_peer_that_left() {
     let first = registry
         .discover(NOW, &query(reader, chat(), None))
         .expect("answered");
-    assert_eq!(first.reading().dialect, Dialect::Standard);
+    assert_eq!(first.reading().dialects, Dialect::Standard.into());
     let removed = Removed {
         namespace: pool::namespace(1),
         peer: reader,
@@ -185,7 +186,7 @@ fn a_cookie_keeps_the_dialect_of_a_peer_that_left() {
     registry.apply(seq(41), Fact::Removed(removed));
     let second = ask(&registry, reader, first.cookie().encode()).expect("answered");
     assert_eq!(second.reading().source, Source::Cookie);
-    assert_eq!(second.reading().dialect, Dialect::Standard);
+    assert_eq!(second.reading().dialects, Dialect::Standard.into());
     assert_eq!(second.len(), 0, "it goes on where it was");
     let forgotten = registry
         .discover(NOW, &query(reader, chat(), None))
@@ -208,6 +209,55 @@ fn a_default_that_changed_skips_nothing() {
         1,
         "the listing in another dialect starts anew"
     );
+}
+
+#[test]
+fn what_a_reader_accepts_is_stronger_than_all_else_and_each_set_has_cookies_of_its_own() {
+    let registry = registry();
+    let reader = pool::peer(0);
+    let ask = |accepts, cookie: Option<Vec<u8>>| {
+        let asked = Query {
+            accepts,
+            ..query(reader, chat(), cookie)
+        };
+        registry.discover(NOW, &asked).expect("answered")
+    };
+    let sets = || (0..8).map(DialectSet::from_bits);
+    for before in sets() {
+        let sent = ask(before, None).cookie().encode();
+        for now in sets() {
+            let page = ask(now, Some(sent.clone()));
+            let (dialects, source) = if now.is_empty() {
+                (Dialect::Legacy.into(), Source::Registrations)
+            } else {
+                (now, Source::Accepts)
+            };
+            assert_eq!(page.reading().source, source);
+            assert_eq!(page.reading().dialects, dialects);
+            let shown = if before == now { 0 } else { 3 };
+            assert_eq!(page.len(), shown, "{now:?} after {before:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cookie_of_one_accept_set_is_refused_for_another_scope_and_starts_anew_for_another_set() {
+    let registry = registry();
+    let all = Query {
+        accepts: DialectSet::ALL,
+        ..query(pool::outsider(), Scope::All, None)
+    };
+    let first = registry.discover(NOW, &all).expect("answered");
+    assert_eq!(first.cookie().dialect, None, "it says it with each request");
+    let mut other = Query {
+        scope: chat(),
+        cookie: Some(first.cookie().encode().into()),
+        ..all
+    };
+    let answer = registry.discover(NOW, &other);
+    assert_eq!(answer, Err(Refusal::CookieScope));
+    other.accepts = Dialect::Plain.into();
+    assert_eq!(registry.discover(NOW, &other).expect("answered").len(), 3);
 }
 
 #[test]

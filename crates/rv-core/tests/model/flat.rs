@@ -3,7 +3,7 @@
 use libp2p_identity::PeerId;
 use rv_core::{Operation, Query, Refusal, Verdict};
 use rv_proto::{
-    Cookie, CookieError, Dialect, DiscoverResponse, Entry, Epoch, Fact, Response, Scope, Seq,
+    Cookie, CookieError, Dialect, DialectSet, DiscoverResponse, Entry, Epoch, Fact, Response, Seq,
     Status, Time, encode_frame,
 };
 
@@ -32,59 +32,84 @@ impl Flat {
         self.model.has(fault)
     }
 
-    /// The dialect, whether it is decided, and where the listing goes on.
-    fn read(&self, query: &Query) -> Result<(Dialect, Option<Dialect>, u64), Refusal> {
-        let registered = self.model.dialect_of(query.reader);
-        let anew = (registered.unwrap_or(query.dialect_default), registered, 0);
+    /// A log of its own for each set of dialects that a reader says it accepts.
+    fn epoch(&self, query: &Query) -> Epoch {
+        if self.has(Fault::AcceptedCookieKept) {
+            return self.epoch;
+        }
+        let accepts = u32::from(query.accepts.to_bits());
+        Epoch::from_bits(self.epoch.get() + accepts)
+    }
+
+    /// The dialects, what the cookie says of it, and where the listing goes on.
+    fn read(&self, query: &Query) -> Result<(DialectSet, Option<Dialect>, u64), Refusal> {
+        let says = !query.accepts.is_empty();
+        let registered = self.model.dialect_of(query.reader).filter(|_| !says);
+        let dialects = |decided: Option<Dialect>| {
+            let one = decided.unwrap_or(query.dialect_default);
+            if says { query.accepts } else { one.into() }
+        };
+        let anew = (dialects(registered), registered, 0);
         let Some(bytes) = query.cookie.as_ref().filter(|bytes| !bytes.is_empty()) else {
             return Ok(anew);
         };
         let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
-        if cookie.epoch != self.epoch || cookie.seq > self.model.applied {
+        if cookie.epoch != self.epoch(query) || cookie.seq > self.model.applied {
             return Ok(anew);
         }
         if cookie.namespace != query.scope.namespace_bytes() {
             return Err(Refusal::CookieScope);
         }
-        let decided = registered.or(cookie.dialect);
+        let decided = registered.or(cookie.dialect.filter(|_| !says));
         let after = if decided == cookie.dialect {
             cookie.seq.get()
         } else {
             0
         };
-        Ok((decided.unwrap_or(query.dialect_default), decided, after))
+        Ok((dialects(decided), decided, after))
     }
 
-    fn form(&self, held: &Held, dialect: Dialect) -> Option<Vec<u8>> {
+    /// The forms in which a reader is shown a registration: one at the most, but for a fault.
+    fn forms(&self, held: &Held, dialects: DialectSet) -> Vec<(Dialect, Vec<u8>)> {
         let sample = held.sample();
-        let own = sample.form(dialect);
-        let other = || {
-            Dialect::ALL
-                .into_iter()
-                .find_map(|dialect| sample.form(dialect))
+        let best = sample.best_form(dialects);
+        let other = || sample.best_form(DialectSet::ALL);
+        let plain = || Some((Dialect::Plain, sample.form(Dialect::Plain)?));
+        let shown = match self.model.fault {
+            Some(Fault::DialectsMixed) => best.or_else(other),
+            Some(Fault::PlainPreferred) if dialects.contains(Dialect::Plain) => plain().or(best),
+            _ => best,
         };
-        let mixed = if self.has(Fault::DialectsMixed) {
-            other()
-        } else {
-            None
-        };
-        own.or(mixed).map(Into::into)
+        let again = plain().filter(|second| {
+            self.has(Fault::EachFormShown)
+                && dialects.contains(Dialect::Plain)
+                && shown != Some(*second)
+        });
+        let forms = shown.into_iter().chain(again);
+        forms
+            .map(|(dialect, form)| (dialect, form.to_vec()))
+            .collect()
     }
 
-    /// What is listed in that scope and dialect, with what the reader is shown.
-    fn listing(&self, now: Time, scope: &Scope, dialect: Dialect) -> Vec<(Seq, Entry)> {
+    fn mark(&self, query: &Query, dialect: Dialect) -> Option<bool> {
+        let says = !query.accepts.is_empty() || self.has(Fault::AllMarked);
+        says.then_some(dialect != Dialect::Plain || self.has(Fault::PlainMarkedVerified))
+    }
+
+    /// What is listed in those dialects, with what the reader is shown.
+    fn listing(&self, now: Time, query: &Query, dialects: DialectSet) -> Vec<(Seq, Entry)> {
         let mut held: Vec<_> = self
             .model
             .held
             .iter()
-            .filter(|held| held.is_in(scope))
+            .filter(|held| held.is_in(&query.scope))
             .collect();
         held.sort_by_key(|held| held.seq);
         let shown = held
             .into_iter()
             .filter(|it| it.is_live(now) || self.has(Fault::ExpiredShown));
         shown
-            .filter_map(|held| {
+            .flat_map(|held| {
                 let left_secs = if self.has(Fault::TtlGrows) {
                     held.registered
                         .expires_at
@@ -94,24 +119,25 @@ impl Flat {
                 } else {
                     u128::from(held.ttl_left_secs(now))
                 };
-                let entry = Entry {
+                let entry = move |(dialect, form): (Dialect, Vec<u8>)| Entry {
                     namespace: Some(held.registered.namespace.as_str().to_owned().into()),
-                    record: Some(self.form(held, dialect)?.into()),
+                    record: Some(form.into()),
                     ttl_secs: Some(u64::try_from(left_secs).expect("small").max(1)),
-                    verified: None,
+                    verified: self.mark(query, dialect),
                 };
-                Some((held.seq, entry))
+                let forms = self.forms(held, dialects).into_iter();
+                forms.map(move |form| (held.seq, entry(form)))
             })
             .collect()
     }
 
-    fn frame(&self, decided: Option<Dialect>, at: u64, scope: &Scope, page: Vec<Entry>) -> Vec<u8> {
+    fn frame(&self, decided: Option<Dialect>, at: u64, query: &Query, page: Vec<Entry>) -> Vec<u8> {
         let seq = Seq::new(at).expect("a short log");
         let cookie = Cookie {
             dialect: decided,
-            epoch: self.epoch,
+            epoch: self.epoch(query),
             seq,
-            scope: scope.clone(),
+            scope: query.scope.clone(),
         };
         let response = DiscoverResponse {
             entries: page,
@@ -180,8 +206,8 @@ impl Point for Flat {
     }
 
     fn discover(&self, now: Time, query: &Query) -> Result<Vec<u8>, Refusal> {
-        let (dialect, decided, after) = self.read(query)?;
-        let listing = self.listing(now, &query.scope, dialect);
+        let (dialects, decided, after) = self.read(query)?;
+        let listing = self.listing(now, query, dialects);
         let counts = self.has(Fault::OffsetCookie);
         let start = if counts {
             usize::try_from(after).map_or(listing.len(), |count| count.min(listing.len()))
@@ -201,15 +227,15 @@ impl Point for Flat {
         for (_, entry) in &listing[start..] {
             let longer = [page.clone(), vec![entry.clone()]].concat();
             let at = end(&page, true);
-            let bytes = self.frame(decided, at, &query.scope, longer.clone()).len();
+            let bytes = self.frame(decided, at, query, longer.clone()).len();
             let full = longer.len() > query.entries_max || bytes > query.page_bytes_max;
             if full && !page.is_empty() {
                 let at = end(&page, false);
-                return Ok(self.frame(decided, at, &query.scope, page));
+                return Ok(self.frame(decided, at, query, page));
             }
             page = longer;
         }
         let at = end(&page, true);
-        Ok(self.frame(decided, at, &query.scope, page))
+        Ok(self.frame(decided, at, query, page))
     }
 }

@@ -97,6 +97,10 @@ impl<P: Point> Harness<P> {
 
     fn step(&mut self, op: &Op) -> Result<(), Violation> {
         match *op {
+            Op::Accept { slot, accepts } => {
+                self.walks[slot].accept(accepts);
+                Ok(())
+            }
             Op::Append => self.append(),
             Op::Back { millis } => {
                 self.now = Time::from_millis(self.now.as_millis().saturating_sub(millis));

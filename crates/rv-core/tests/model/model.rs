@@ -12,8 +12,14 @@ use crate::pool::{Sample, sample_of};
 /// A fault that an implementation is known to have had, or might have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// A cookie goes on where it was, though the reader accepts other dialects now.
+    AcceptedCookieKept,
+    /// Readers that do not know the extension are told what was verified.
+    AllMarked,
     /// The other dialects' records are shown to whoever asks.
     DialectsMixed,
+    /// A reader of several dialects is shown a registration in each of them.
+    EachFormShown,
     /// Registrations are shown until they are erased.
     ExpiredShown,
     /// A failed append leaves its writes in the sums.
@@ -26,6 +32,10 @@ pub(crate) enum Fault {
     OffsetCookie,
     /// A full page's cookie names the end of the log.
     PageSkipsRest,
+    /// Unsigned records are said to be verified.
+    PlainMarkedVerified,
+    /// A reader of several dialects is shown the unsigned record where a signed one is there.
+    PlainPreferred,
     /// A refresh leaves the old registration behind.
     RefreshLeaks,
     /// A refresh at the limit is refused.

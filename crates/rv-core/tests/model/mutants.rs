@@ -50,6 +50,7 @@ macro_rules! caught {
 }
 
 caught! {
+    a_cookie_kept_for_another_accept_set_is_caught: AcceptedCookieKept,
     a_cookie_that_counts_entries_is_caught: OffsetCookie,
     a_fact_applied_twice_is_caught: ReplayedTwice,
     a_failure_that_leaves_a_trace_is_caught: FailureLeavesTrace,
@@ -60,7 +61,11 @@ caught! {
     a_total_off_by_one_is_caught: OffByOneTotal,
     a_ttl_that_grows_is_caught: TtlGrows,
     expired_ones_that_are_shown_are_caught: ExpiredShown,
+    marks_for_stock_readers_are_caught: AllMarked,
     mixed_dialects_are_caught: DialectsMixed,
+    one_entry_for_each_form_is_caught: EachFormShown,
+    plain_marked_as_verified_is_caught: PlainMarkedVerified,
+    plain_where_signed_is_there_is_caught: PlainPreferred,
     seqs_compared_across_dialects_are_caught: StaleAcrossDialects,
     two_in_flight_past_a_limit_are_caught: InFlightNotCounted,
 }

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rv_core::Limits;
+use rv_proto::DialectSet;
 
 use crate::harness::{Case, Setup};
 use crate::pool::{Addresses, Kind, NAMESPACES, PEERS, VERSIONS};
@@ -10,6 +11,8 @@ use crate::pool::{Addresses, Kind, NAMESPACES, PEERS, VERSIONS};
 /// One thing that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
+    /// A reader says from now on that it accepts these dialects; with none, it says nothing.
+    Accept { slot: usize, accepts: DialectSet },
     /// The journal is handed what waits.
     Append,
     /// The clock is set back.
@@ -127,6 +130,10 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         24 => page(),
         1 => slot().prop_map(|slot| Op::Forget { slot }),
+        1 => (slot(), 0..8_u8).prop_map(|(slot, bits)| Op::Accept {
+            slot,
+            accepts: DialectSet::from_bits(bits),
+        }),
         2 => (slot(), odd()).prop_map(|(slot, odd)| Op::Odd { slot, odd }),
     ]
 }
@@ -188,7 +195,7 @@ fn page() -> impl Strategy<Value = Op> {
     let entries = prop_oneof![3 => Just(1_usize), 3 => Just(2), 1 => Just(3), 1 => Just(1_000)];
     let bytes = prop_oneof![3 => Just(8_192_usize), 1 => Just(1_000_000), 1 => Just(300)];
     // Few slots are much used, so that walks go on while things change.
-    let slot = prop_oneof![3 => 0..3_usize, 1 => slot()];
+    let slot = prop_oneof![3 => 0..3_usize, 3 => crate::walk::MIXED, 2 => slot()];
     (slot, entries, bytes).prop_map(|(slot, entries_max, page_bytes_max)| Op::Page {
         slot,
         entries_max,

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use libp2p_identity::{Keypair, PeerId};
 use rv_proto::multiaddr::Multiaddr;
-use rv_proto::{Dialect, Namespace, PeerRecord, Record, Records, UnverifiedRecord};
+use rv_proto::{Dialect, DialectSet, Namespace, PeerRecord, Record, Records, UnverifiedRecord};
 
 /// Peers that register. The last has a secp256k1 key, which legacy readers do not check.
 pub(crate) const PEERS: usize = 5;
@@ -52,6 +52,12 @@ impl Sample {
     /// The bytes that readers of `dialect` are shown; `None` if it is not for them.
     pub(crate) fn form(&self, dialect: Dialect) -> Option<&[u8]> {
         self.forms[dialect.index()].as_deref()
+    }
+
+    /// The bytes that readers of any of these dialects are shown, and in which; signed ones first.
+    pub(crate) fn best_form(&self, dialects: DialectSet) -> Option<(Dialect, &[u8])> {
+        let mut forms = dialects.iter().map(|dialect| (dialect, self.form(dialect)));
+        forms.find_map(|(dialect, form)| Some((dialect, form?)))
     }
 }
 

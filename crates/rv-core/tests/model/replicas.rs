@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rv_core::{Page, Query, Registry};
 use rv_proto::{
-    Cookie, Dialect, Entry, Epoch, Fact, RESPONSE_BYTES_MAX, Registered, Removed, Response, Scope,
-    Seq, Time, Ttl, decode_frame,
+    Cookie, Dialect, DialectSet, Entry, Epoch, Fact, RESPONSE_BYTES_MAX, Registered, Removed,
+    Response, Scope, Seq, Time, Ttl, decode_frame,
 };
 
 use crate::pool::{self, Addresses, Kind, NAMESPACES, PEERS};
@@ -120,6 +120,7 @@ impl Cluster {
             cookie: self.cookie.clone(),
             entries_max,
             page_bytes_max: RESPONSE_BYTES_MAX,
+            accepts: DialectSet::EMPTY,
             dialect_default: Dialect::Legacy,
         };
         let page = registry

@@ -1,13 +1,14 @@
 //! Readers that page through listings, and what they must have seen.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::PeerId;
 use rv_core::{Query, Refusal};
 use rv_proto::{
-    Cookie, Dialect, DiscoverResponse, Entry, Epoch, RESPONSE_BYTES_MAX, Response, Scope, Seq,
-    Status, Time, decode_frame,
+    Cookie, Dialect, DialectSet, DiscoverResponse, Entry, Epoch, RESPONSE_BYTES_MAX, Response,
+    Scope, Seq, Status, Time, decode_frame,
 };
 
 use crate::harness::{Violation, ensure};
@@ -17,7 +18,10 @@ use crate::point::Point;
 use crate::pool;
 
 /// Readers in one case.
-pub(crate) const SLOTS: usize = 14;
+pub(crate) const SLOTS: usize = 22;
+
+/// Readers that say what they accept: one for each set, the last two with everything.
+pub(crate) const MIXED: Range<usize> = 14..SLOTS;
 
 /// A reader with its cookie.
 #[derive(Clone, Debug)]
@@ -25,6 +29,10 @@ pub(crate) struct Walk {
     reader: PeerId,
     scope: Scope,
     dialect_default: Dialect,
+    /// What it says that it accepts.
+    accepts: DialectSet,
+    /// What it said when it was given the cookie.
+    accepted: DialectSet,
     cookie: Option<Bytes>,
     /// What decided the dialect of the last page, if anything did.
     decided: Option<Dialect>,
@@ -47,15 +55,22 @@ impl Walk {
             }
         };
         let outsiders = 2 * Dialect::ALL.len();
-        let reader = if slot < outsiders {
+        let is_outsider = slot < outsiders || (MIXED.contains(&slot) && slot.is_multiple_of(2));
+        let reader = if is_outsider {
             pool::outsider()
         } else {
             pool::peer((slot - outsiders) % pool::PEERS)
+        };
+        let accepts = match slot.checked_sub(MIXED.start) {
+            Some(number) => DialectSet::from_bits(u8::try_from(number + 1).expect("few").min(7)),
+            None => DialectSet::EMPTY,
         };
         Self {
             reader,
             scope: scope((slot / Dialect::ALL.len()).is_multiple_of(2)),
             dialect_default: Dialect::ALL[slot % Dialect::ALL.len()],
+            accepts,
+            accepted: accepts,
             cookie: None,
             decided: None,
             seen: BTreeSet::new(),
@@ -72,6 +87,31 @@ impl Walk {
         self.passed.clear();
     }
 
+    /// Says something else from now on.
+    pub(crate) fn accept(&mut self, accepts: DialectSet) {
+        self.accepts = accepts;
+    }
+
+    /// The dialects that the next page must be in.
+    fn dialects(&self, decided: Option<Dialect>) -> DialectSet {
+        if self.accepts.is_empty() {
+            decided.unwrap_or(self.dialect_default).into()
+        } else {
+            self.accepts
+        }
+    }
+
+    /// What decides the dialect of a reader that does not say what it accepts.
+    fn decided(&self, model: &Model) -> Option<Dialect> {
+        if self.accepts.is_empty() {
+            // A cookie from before it said so does not tell.
+            let remembered = self.decided.filter(|_| self.accepted.is_empty());
+            model.dialect_of(self.reader).or(remembered)
+        } else {
+            None
+        }
+    }
+
     /// Notes that a registration was due, and is erased.
     pub(crate) fn note_erased(&mut self, seq: Seq) {
         self.erased.insert(seq);
@@ -84,6 +124,7 @@ impl Walk {
             cookie: self.cookie.clone(),
             entries_max,
             page_bytes_max,
+            accepts: self.accepts,
             dialect_default: self.dialect_default,
         }
     }
@@ -94,14 +135,15 @@ impl Walk {
         (now, point, model): (Time, &P, &Model),
         (entries_max, page_bytes_max): (usize, usize),
     ) -> Result<bool, Violation> {
-        let decided = model.dialect_of(self.reader).or(self.decided);
-        if decided != self.decided {
+        let decided = self.decided(model);
+        if decided != self.decided || self.accepts != self.accepted {
             // The listing starts anew, as with the cookie of a foreign epoch.
             self.seen.clear();
             self.passed.clear();
             self.decided = decided;
+            self.accepted = self.accepts;
         }
-        let dialect = decided.unwrap_or(self.dialect_default);
+        let dialects = self.dialects(decided);
         let query = self.query(entries_max, page_bytes_max);
         let frame = match point.discover(now, &query) {
             Ok(frame) => frame,
@@ -117,7 +159,7 @@ impl Walk {
         let fits = frame.len() <= page_bytes_max || entries.len() == 1;
         ensure!(fits, "frame of {} bytes, cap {page_bytes_max}", frame.len());
         for entry in entries {
-            let held = self.check_entry(entry, dialect, now, model)?;
+            let held = self.check_entry(entry, dialects, now, model)?;
             ensure!(
                 self.seen.insert(held.seq),
                 "{} shown twice in a walk",
@@ -127,7 +169,7 @@ impl Walk {
         let listed = model
             .held
             .iter()
-            .filter(|it| it.is_in(&self.scope) && shows(it, dialect));
+            .filter(|it| it.is_in(&self.scope) && shows(it, dialects));
         let (live, expired): (Vec<_>, Vec<_>) = listed.partition(|held| held.is_live(now));
         self.passed.extend(expired.iter().map(|held| held.seq));
         let known = [&self.seen, &self.passed, &self.erased];
@@ -141,7 +183,8 @@ impl Walk {
                 "page is empty, but {} was not shown",
                 missed.seq
             );
-            let room = missed.sample().form(dialect).map_or(0, <[u8]>::len) + SLACK_BYTES;
+            let form = missed.sample().best_form(dialects);
+            let room = form.map_or(0, |(_, form)| form.len()) + SLACK_BYTES;
             let full = entries.len() == entries_max || frame.len() + room > page_bytes_max;
             ensure!(
                 full,
@@ -153,11 +196,11 @@ impl Walk {
         Ok(entries.is_empty())
     }
 
-    /// The entry is what the model holds, as readers of `dialect` must see it now.
+    /// The entry is what the model holds, as readers of `dialects` must see it now.
     fn check_entry<'a>(
         &self,
         entry: &Entry,
-        dialect: Dialect,
+        dialects: DialectSet,
         now: Time,
         model: &'a Model,
     ) -> Result<&'a Held, Violation> {
@@ -170,21 +213,21 @@ impl Walk {
         let named = |held: &&Held| {
             namespace.as_deref() == Some(held.registered.namespace.as_str().as_bytes())
         };
-        let shown = |held: &&Held| record.as_deref() == held.sample().form(dialect);
+        let best = |held: &&Held| held.sample().best_form(dialects);
+        let shown = |held: &&Held| record.as_deref() == best(held).map(|(_, form)| form);
         let left = |held: &&Held| *ttl_secs == Some(held.ttl_left_secs(now));
         let held = model.held.iter().filter(named).filter(shown).find(left);
         let Some(held) = held.filter(|held| held.is_live(now) && held.is_in(&self.scope)) else {
             return Err(Violation(format!(
-                "nothing held is shown {dialect:?} as {entry:?}"
+                "nothing held is shown {dialects:?} as {entry:?}"
             )));
         };
         let granted_secs = u64::from(held.registered.granted.as_secs());
         let in_bounds = ttl_secs.is_some_and(|secs| (1..=granted_secs).contains(&secs));
         ensure!(in_bounds, "ttl {ttl_secs:?} of granted {granted_secs}");
-        ensure!(
-            verified.is_none(),
-            "an extension is shown to a stock reader"
-        );
+        let is_signed = best(&held).is_some_and(|(dialect, _)| dialect != Dialect::Plain);
+        let mark = (!self.accepts.is_empty()).then_some(is_signed);
+        ensure!(*verified == mark, "marked {verified:?}, not {mark:?}");
         Ok(held)
     }
 
@@ -194,7 +237,11 @@ impl Walk {
         (now, point, model): (Time, &P, &Model),
         odd: OddCookie,
     ) -> Result<(), Violation> {
-        let Some(own) = self.cookie.clone() else {
+        let Some(own) = self
+            .cookie
+            .clone()
+            .filter(|_| self.accepts == self.accepted)
+        else {
             return Ok(());
         };
         let raw = Cookie::decode(&own).map_err(|error| Violation(error.to_string()))?;
@@ -235,14 +282,13 @@ impl Walk {
             }
             OddCookie::BeyondHead | OddCookie::ForeignEpoch => {
                 let frame = answer.map_err(|error| Violation(format!("{odd:?}: {error}")))?;
-                let decided = model.dialect_of(self.reader);
                 let shown = decode_ok(&frame)?.entries.len();
-                let dialect = decided.unwrap_or(self.dialect_default);
+                let dialects = self.dialects(model.dialect_of(self.reader));
                 let live = model
                     .held
                     .iter()
                     .filter(|it| it.is_live(now) && it.is_in(&self.scope));
-                let count = live.filter(|it| shows(it, dialect)).count();
+                let count = live.filter(|it| shows(it, dialects)).count();
                 ensure!(shown == count, "{odd:?}: {shown} entries of {count}");
             }
         }
@@ -253,8 +299,8 @@ impl Walk {
 /// More than an entry and a frame need beside the record.
 const SLACK_BYTES: usize = 100;
 
-fn shows(held: &Held, dialect: Dialect) -> bool {
-    held.sample().form(dialect).is_some()
+fn shows(held: &Held, dialects: DialectSet) -> bool {
+    held.sample().best_form(dialects).is_some()
 }
 
 fn decode_ok(frame: &[u8]) -> Result<DiscoverResponse, Violation> {

@@ -1,7 +1,7 @@
 //! The order of one connection's requests: a peer reads its own writes.
 
 use rv_core::{Operation, Output, Query, Refusal, Registry, Report, StreamId, Verdict};
-use rv_proto::{Dialect, Epoch, Record, RecordError, Request, Scope, Time, Ttl};
+use rv_proto::{Dialect, DialectSet, Epoch, Record, RecordError, Request, Scope, Time, Ttl};
 
 use crate::{
     STREAM, check, discover, granted, keypair, name, outputs, peer, plain, register,
@@ -18,6 +18,7 @@ fn asks(stream: StreamId) -> Output {
         cookie: None,
         entries_max: 1_000,
         page_bytes_max: 1_000_000,
+        accepts: DialectSet::EMPTY,
         dialect_default: Dialect::Legacy,
     };
     Output::Discover { stream, query }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use rv_core::{Operation, Output, Query, Refusal, Registry, Report, Rules, Session, Verdict};
 use rv_proto::{
-    CookieError, DecodeError, Dialect, DiscoverRequest, DiscoverResponse, Epoch, REQUEST_BYTES_MAX,
-    RegisterResponse, Request, Response, Scope, Status, SubscribeRequest, SubscribeResponse, Time,
-    Ttl, UnregisterRequest,
+    CookieError, DecodeError, Dialect, DialectSet, DiscoverRequest, DiscoverResponse, Epoch,
+    REQUEST_BYTES_MAX, RegisterResponse, Request, Response, Scope, Status, SubscribeRequest,
+    SubscribeResponse, Time, Ttl, UnregisterRequest,
 };
 
 use crate::{
@@ -55,6 +55,7 @@ fn query() -> Query {
         cookie: None,
         entries_max: 1_000,
         page_bytes_max: 1_000_000,
+        accepts: DialectSet::EMPTY,
         dialect_default: Dialect::Legacy,
     }
 }

@@ -50,6 +50,8 @@ pub struct EntryReply {
     pub record: Vec<u8>,
     /// `ttl`.
     pub ttl: u64,
+    /// The extension field 1002.
+    pub verified: Option<bool>,
 }
 
 /// The reply to a subscription.
@@ -155,7 +157,7 @@ impl DiscoverReply {
 impl EntryReply {
     fn read(entry: &[u8]) -> Self {
         let fields = Fields::parse(entry);
-        fields.assert_known(&[1, 2, 3]);
+        fields.assert_known(&[1, 2, 3, 1002]);
         let ttl = fields.number(3).expect("the ttl is explicit");
         assert!((1..=259_200).contains(&ttl), "{ttl} s: nim drops the entry");
         Self {
@@ -165,6 +167,7 @@ impl EntryReply {
                 .expect("the namespace is explicit"),
             record: fields.bytes(2).expect("a record").to_vec(),
             ttl,
+            verified: fields.number(1002).map(|number| number == 1),
         }
     }
 

@@ -129,6 +129,12 @@ impl fmt::Debug for DialectSet {
     }
 }
 
+impl From<Dialect> for DialectSet {
+    fn from(dialect: Dialect) -> Self {
+        Self(dialect.bit())
+    }
+}
+
 impl FromIterator<Dialect> for DialectSet {
     fn from_iter<I: IntoIterator<Item = Dialect>>(dialects: I) -> Self {
         let mut set = Self::EMPTY;

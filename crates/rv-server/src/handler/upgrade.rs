@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use libp2p_core::upgrade::{InboundUpgrade, UpgradeInfo};
 use libp2p_swarm::{Stream, StreamProtocol};
+use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
 
-/// Every configured protocol name; all speak the same messages.
+/// Every configured protocol name, and the one that announces the extension; all speak the same
+/// messages.
 #[derive(Clone, Debug)]
 pub struct Protocols(Arc<Config>);
 
@@ -24,7 +26,12 @@ impl UpgradeInfo for Protocols {
     type InfoIter = std::vec::IntoIter<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.protocols.clone().into_iter()
+        let mut names = self.0.protocols.clone();
+        let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
+        if !names.contains(&extension) {
+            names.push(extension);
+        }
+        names.into_iter()
     }
 }
 
