@@ -135,11 +135,13 @@ fn check_page(local: &PeerId, scope: &Scope, response: DiscoverResponse) -> Answ
     if response.status != Status::OK {
         return Answer::Failed(Cause::refused(response.status, &response.status_text));
     }
+    let cookie = response.cookie.filter(|cookie| !cookie.is_empty());
     let mut page = CheckedPage {
         entries: Vec::new(),
         skipped: Skipped::default(),
         count: response.entries.len(),
-        cookie: response.cookie.filter(|cookie| !cookie.is_empty()),
+        // A part of the frame would keep the whole frame for as long as the cookie is kept.
+        cookie: cookie.map(|cookie| Bytes::copy_from_slice(&cookie)),
     };
     for entry in response.entries {
         match check_entry(local, scope, entry) {
