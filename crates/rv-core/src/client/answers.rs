@@ -133,9 +133,15 @@ impl Client {
         id: OperationId,
         point: PeerId,
         request: RequestId,
-        page: CheckedPage,
+        mut page: CheckedPage,
     ) {
         self.take_in(now, point, &page.entries);
+        for entry in &mut page.entries {
+            // A point may list what was true once.
+            if let Some(known) = self.cache.peer(now, &entry.namespace, entry.record.peer()) {
+                entry.record = known.record;
+            }
+        }
         let Some(Operation::Discover(lookup)) = self.operations.get_mut(&id) else {
             return;
         };

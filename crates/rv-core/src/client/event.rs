@@ -50,7 +50,7 @@ pub enum Event {
         operation: OperationId,
         /// Who listed them.
         point: PeerId,
-        /// The entries that are usable.
+        /// The entries that are usable, each with the newest record that is known of the peer.
         peers: Vec<Discovered>,
         /// How many were not, and why.
         skipped: Skipped,
