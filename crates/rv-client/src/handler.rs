@@ -4,6 +4,7 @@ mod exchange;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,14 +12,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::{AsyncRead as _, FutureExt as _};
 use futures_timer::Delay;
-use libp2p_core::upgrade::DeniedUpgrade;
+use libp2p_core::upgrade::{DeniedUpgrade, ProtocolError};
 use libp2p_identity::PeerId;
 use libp2p_swarm::handler::{ConnectionEvent, DialUpgradeError, ProtocolsChange};
 use libp2p_swarm::{
     ConnectionHandler, ConnectionHandlerEvent, Stream, StreamProtocol, StreamUpgradeError,
     SubstreamProtocol,
 };
-use rv_core::client::{Checked, Failure, RequestId, Wanted};
+use rv_core::client::{Breach, Checked, Failure, RequestId, Wanted};
 use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
@@ -275,6 +276,9 @@ impl ConnectionHandler for Handler {
                 self.not_opened(match error {
                     StreamUpgradeError::Timeout => Failure::TimedOut,
                     StreamUpgradeError::NegotiationFailed => Failure::Unsupported,
+                    StreamUpgradeError::Io(error) if is_garbage(&error) => {
+                        Breach::Negotiation.into()
+                    }
                     StreamUpgradeError::Io(_) => Failure::Unreachable,
                     StreamUpgradeError::Apply(never) => match never {},
                 });
@@ -283,6 +287,12 @@ impl ConnectionHandler for Handler {
             _ => {}
         }
     }
+}
+
+/// Whether the point sent what is no negotiation; else the connection broke.
+fn is_garbage(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    error.kind() == io::ErrorKind::InvalidData || inner.is_some_and(|it| it.is::<ProtocolError>())
 }
 
 impl std::fmt::Debug for Handler {

@@ -73,6 +73,9 @@ pub enum Breach {
     /// The answer is no response.
     #[error(transparent)]
     Message(#[from] DecodeError),
+    /// What came instead of the negotiation of the protocol is no such thing.
+    #[error("the negotiation of the protocol is broken")]
+    Negotiation,
     /// A page of nothing but entries that the listing had before.
     #[error("a page repeats what was listed before")]
     RepeatedPage,
