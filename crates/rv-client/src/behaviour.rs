@@ -26,6 +26,7 @@ use libp2p_swarm::{
     ToSwarm,
 };
 use rv_core::client::{self as machine, Discovered, Event, Output};
+use rv_proto::Record;
 
 use crate::clock::{Clock, random};
 use crate::command::Command;
@@ -70,6 +71,9 @@ pub struct Behaviour {
     timer: Delay,
     timer_at: Option<rv_proto::Time>,
     actions: VecDeque<ToSwarm<Event, ToHandler>>,
+    /// Records whose addresses from that one on are to be told to sibling behaviours. A page may
+    /// have some hundred thousand, far too many to be actions all at once.
+    news: VecDeque<(Arc<Record>, usize)>,
     is_closed: bool,
 }
 
@@ -108,6 +112,7 @@ impl Behaviour {
             timer: Delay::new(Duration::ZERO),
             timer_at: None,
             actions: VecDeque::new(),
+            news: VecDeque::new(),
             is_closed: false,
             config: Arc::new(config),
         })
@@ -177,12 +182,20 @@ impl Behaviour {
     /// Tells sibling behaviours where a found peer is reached, once for each of its records.
     fn note(&mut self, found: &Discovered) {
         if self.book.add(self.clock.now(), found) {
-            let peer_id = found.peer();
-            for address in found.addresses().iter().cloned() {
-                let action = ToSwarm::NewExternalAddrOfPeer { peer_id, address };
-                self.actions.push_back(action);
-            }
+            self.news.push_back((Arc::clone(&found.record), 0));
         }
+    }
+
+    /// The next address to tell to sibling behaviours.
+    fn next_address(&mut self) -> Option<(PeerId, Multiaddr)> {
+        while let Some((record, index)) = self.news.front_mut() {
+            if let Some(address) = record.addresses().get(*index) {
+                *index += 1;
+                return Some((*record.peer(), address.clone()));
+            }
+            self.news.pop_front();
+        }
+        None
     }
 
     fn addresses_changed(&mut self) {
@@ -316,6 +329,9 @@ impl NetworkBehaviour for Behaviour {
             if let Some(act) = self.links.poll() {
                 self.act(act);
                 continue;
+            }
+            if let Some((peer_id, address)) = self.next_address() {
+                return Poll::Ready(ToSwarm::NewExternalAddrOfPeer { peer_id, address });
             }
             if self.poll_timer(cx).is_ready() {
                 continue;
