@@ -1,6 +1,7 @@
 //! The client against points on this machine, over TCP.
 
 mod every_dialect;
+mod hostile;
 mod own_point;
 mod raw_point;
 mod several_points;

@@ -52,29 +52,38 @@ impl RawPoint {
 
     /// The next stream that the client opens.
     pub(crate) async fn accept(&mut self) -> RawStream {
-        let io = within("stream", self.streams.recv()).await;
-        RawStream {
-            io: io.expect("the point runs"),
-            inbound: BytesMut::new(),
-        }
+        let stream = within("stream", self.next_stream()).await;
+        stream.expect("the point runs")
+    }
+
+    /// The next stream, however long it takes; `None` once the point is gone.
+    pub(crate) async fn next_stream(&mut self) -> Option<RawStream> {
+        let io = self.streams.recv().await?;
+        let inbound = BytesMut::new();
+        Some(RawStream { io, inbound })
     }
 }
 
 impl RawStream {
     /// The next request.
     pub(crate) async fn request(&mut self) -> Request {
-        within("request", async {
-            loop {
-                if let Some(payload) = decode_frame(&mut self.inbound, 16_384).expect("a frame") {
-                    return Request::decode(payload).expect("a request");
-                }
-                let mut chunk = [0; 4_096];
-                let count = self.io.read(&mut chunk).await.expect("an open stream");
-                assert_ne!(count, 0, "the client closed the stream");
-                self.inbound.extend_from_slice(&chunk[..count]);
+        let request = within("request", self.next_request()).await;
+        request.expect("the client closed the stream")
+    }
+
+    /// The next request, however long it takes; `None` once the client ended the stream.
+    pub(crate) async fn next_request(&mut self) -> Option<Request> {
+        loop {
+            if let Some(payload) = decode_frame(&mut self.inbound, 16_384).expect("a frame") {
+                return Some(Request::decode(payload).expect("a request"));
             }
-        })
-        .await
+            let mut chunk = [0; 4_096];
+            let count = self.io.read(&mut chunk).await.ok()?;
+            if count == 0 {
+                return None;
+            }
+            self.inbound.extend_from_slice(&chunk[..count]);
+        }
     }
 
     pub(crate) async fn answer(&mut self, response: &Response) {
@@ -82,11 +91,23 @@ impl RawStream {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let is_written = within("room to write", self.try_write(bytes)).await;
+        assert!(is_written, "the client ended the stream");
+    }
+
+    /// Writes as long as the client takes it. Returns whether it took all.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         let written = async {
             self.io.write_all(bytes).await?;
             self.io.flush().await
         };
-        within("room to write", written).await.expect("open");
+        written.await.is_ok()
+    }
+
+    /// Ends the point's side of the stream.
+    pub(crate) async fn close(&mut self) {
+        // The client may have been quicker.
+        let _ = self.io.close().await;
     }
 
     /// Waits until the client ends the stream.

@@ -129,6 +129,12 @@ impl<B: NetworkBehaviour + Send> Node<B> {
         answer.await.expect("the swarm runs")
     }
 
+    /// What `pick` gives for the first event that it gives anything for.
+    pub(crate) fn find<T>(&self, pick: impl FnMut(&B::ToSwarm) -> Option<T>) -> Option<T> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().find_map(pick)
+    }
+
     /// How many events match.
     pub(crate) fn count(&self, matches: impl Fn(&B::ToSwarm) -> bool) -> usize {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,8 +225,13 @@ pub(crate) fn quick() -> Config {
 
 /// A client without an address.
 pub(crate) fn client_without_address() -> (Node<Behaviour>, Client) {
+    client_configured(quick())
+}
+
+/// A client without an address, configured in this way.
+pub(crate) fn client_configured(config: Config) -> (Node<Behaviour>, Client) {
     let key = Keypair::generate_ed25519();
-    let behaviour = Behaviour::new(key.clone(), quick()).expect("a good configuration");
+    let behaviour = Behaviour::new(key.clone(), config).expect("a good configuration");
     let client = behaviour.client();
     (Node::spawn(swarm(&key, behaviour)), client)
 }
@@ -229,7 +240,15 @@ pub(crate) fn client_without_address() -> (Node<Behaviour>, Client) {
 pub(crate) async fn client_of(
     points: impl IntoIterator<Item = (PeerId, Multiaddr)>,
 ) -> (Node<Behaviour>, Client) {
-    let (node, client) = client_without_address();
+    client_of_with(quick(), points).await
+}
+
+/// A client with an address that knows these points, configured in this way.
+pub(crate) async fn client_of_with(
+    config: Config,
+    points: impl IntoIterator<Item = (PeerId, Multiaddr)>,
+) -> (Node<Behaviour>, Client) {
+    let (node, client) = client_configured(config);
     node.with(|swarm| swarm.add_external_address(external()))
         .await;
     for (point, address) in points {

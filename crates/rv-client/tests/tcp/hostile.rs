@@ -1,0 +1,14 @@
+//! Points that lie, stall and break off: each with the exact error, while a healthy point beside
+//! them goes on serving.
+
+mod answers;
+mod endless;
+mod entries;
+mod frames;
+mod memory;
+mod muxed;
+mod scene;
+mod slow;
+mod stages;
+mod wicked;
+mod wire;

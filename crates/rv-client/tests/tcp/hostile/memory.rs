@@ -1,0 +1,127 @@
+//! What a hostile point can make the client hold, at its peak and at the end.
+//!
+//! Resident memory is the whole process's, so each test runs itself again in a process of its own
+//! and measures there. The hostile point is in that process too, so its bytes are made before.
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+
+use bytes::Bytes;
+use libp2p::identity::Keypair;
+use rv_client::rv_proto::{Request, encode_frame};
+
+use super::scene::impatient;
+use super::wicked::{Reply, WickedPoint};
+use super::wire::*;
+use crate::support::*;
+
+/// Set in the process that measures.
+const ALONE: &str = "RV_CLIENT_TEST_MEASURES";
+
+/// Runs the test of that name in a process of its own. Returns whether this is that process.
+fn is_alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let this = std::env::current_exe().expect("the test has a path");
+    let output = Command::new(this)
+        .args([
+            "--exact",
+            &format!("hostile::memory::{test}"),
+            "--nocapture",
+        ])
+        .env(ALONE, "")
+        .output()
+        .expect("the test can be run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains("1 passed"), "{text}");
+    false
+}
+
+/// MiB of resident memory: now, and at most until now.
+fn resident_mib() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("linux tells");
+    let mib = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.expect("a number").parse::<u64>().expect("a number") / 1_024
+    };
+    (mib("VmRSS:"), mib("VmHWM:"))
+}
+
+/// Asserts that what happened since `before` added no more than so many MiB at its peak.
+fn assert_peak(before: u64, peak_max: u64) {
+    let (now, peak) = resident_mib();
+    let (kept, peak) = (now.saturating_sub(before), peak.saturating_sub(before));
+    println!("{kept} MiB kept, {peak} MiB at the peak");
+    assert!(
+        peak <= peak_max,
+        "{peak} MiB at the peak, at most {peak_max}"
+    );
+}
+
+#[tokio::test]
+async fn a_frame_of_20_mb_is_not_read() {
+    if !is_alone("a_frame_of_20_mb_is_not_read") {
+        return;
+    }
+    let whole = encode_frame(&vec![0x0a; 20_000_000]);
+    let whole = Bytes::from(whole);
+    let point = WickedPoint::start(move |_| Reply::Keep(whole.clone())).await;
+    let (_node, client) = client_of_with(impatient(), [point.at.clone()]).await;
+    let (before, _) = resident_mib();
+    for _ in 0..20 {
+        let asks = (0..16).map(|_| client.discover(scope("ns"), None));
+        let told = within("answers", futures::future::join_all(asks)).await;
+        assert!(told.iter().all(Result::is_err));
+    }
+    assert_peak(before, 32);
+}
+
+#[tokio::test]
+async fn a_cookie_does_not_keep_the_page_that_it_came_in() {
+    if !is_alone("a_cookie_does_not_keep_the_page_that_it_came_in") {
+        return;
+    }
+    let junk = entry(None, Some(&vec![1; 3_900_000]), None);
+    let page = Bytes::from(page(&[junk], b"next"));
+    let point = WickedPoint::start(move |request| match request {
+        Request::Discover(_) => Reply::Keep(page.clone()),
+        _ => Reply::Silence,
+    })
+    .await;
+    let (_node, client) = client_of_with(impatient(), [point.at.clone()]).await;
+    let (before, _) = resident_mib();
+    let here = client.point(point.at.0);
+    let mut pages = Vec::new();
+    for _ in 0..64 {
+        let page = within("page", here.discover(scope("ns"), None, None)).await;
+        let page = page.expect("the point answers");
+        assert_eq!(page.cookie.as_deref(), Some(&b"next"[..]));
+        pages.push(page);
+    }
+    assert_peak(before, 48);
+}
+
+#[tokio::test]
+async fn addresses_of_found_peers_are_told_to_others_one_at_a_time() {
+    if !is_alone("addresses_of_found_peers_are_told_to_others_one_at_a_time") {
+        return;
+    }
+    let entry = |_| {
+        let key = Keypair::generate_ed25519();
+        good_entry("ns", &sealed_with(&key, &vec![vec![0x06, 0, 1]; 64]))
+    };
+    let entries: Vec<_> = (0..6_000).map(entry).collect();
+    let page = Bytes::from(page(&entries, b""));
+    drop(entries);
+    let point = WickedPoint::start(move |_| Reply::Keep(page.clone())).await;
+    let (_node, client) = client_of_with(impatient(), [point.at.clone()]).await;
+    let (before, _) = resident_mib();
+    let found = within("listing", client.discover(scope("ns"), None)).await;
+    assert_eq!(found.expect("answered").peers.len(), 6_000);
+    // Taken apart, the page is half of that.
+    assert_peak(before, 80);
+}

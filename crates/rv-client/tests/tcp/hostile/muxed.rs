@@ -1,0 +1,164 @@
+//! A point below the swarm: connections that are secured and multiplexed, and streams on which
+//! nothing was negotiated yet.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt as _, SubstreamBox};
+use libp2p::core::transport::{Boxed, ListenerId, TransportEvent};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::{Multiaddr, PeerId, Transport as _, noise, tcp, yamux};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::support::{loopback, within};
+
+/// What a client sends first on a stream, and what an honest point answers.
+pub(crate) const NEGOTIATION: &[u8] = b"\x13/multistream/1.0.0\n\x12/rendezvous/1.0.0\n";
+
+/// A point in a task, which ends when this is dropped.
+pub(crate) struct MuxedPoint {
+    pub(crate) at: (PeerId, Multiaddr),
+    connections: mpsc::Receiver<MuxedConnection>,
+    task: JoinHandle<()>,
+}
+
+/// A connection in a task. It is cut when this is dropped.
+pub(crate) struct MuxedConnection {
+    streams: mpsc::Receiver<SubstreamBox>,
+    task: JoinHandle<()>,
+}
+
+/// A stream without a protocol.
+pub(crate) struct MuxedStream(SubstreamBox);
+
+type Transport = Boxed<(PeerId, StreamMuxerBox)>;
+
+impl MuxedPoint {
+    pub(crate) async fn start() -> Self {
+        let key = Keypair::generate_ed25519();
+        let noise = noise::Config::new(&key).expect("noise takes the key");
+        let mut transport = tcp::tokio::Transport::default()
+            .upgrade(Version::V1)
+            .authenticate(noise)
+            .multiplex(yamux::Config::default())
+            .boxed();
+        let listening = transport.listen_on(ListenerId::next(), loopback());
+        listening.expect("TCP is there");
+        let address = within("address", async {
+            loop {
+                let event = poll_fn(|cx| Pin::new(&mut transport).poll(cx)).await;
+                if let TransportEvent::NewAddress { listen_addr, .. } = event {
+                    return listen_addr;
+                }
+            }
+        })
+        .await;
+        let (sender, connections) = mpsc::channel(16);
+        let task = tokio::spawn(listen(transport, sender));
+        Self {
+            at: (key.public().to_peer_id(), address),
+            connections,
+            task,
+        }
+    }
+
+    /// The next connection, however long it takes.
+    pub(crate) async fn accept(&mut self) -> MuxedConnection {
+        self.connections.recv().await.expect("the point runs")
+    }
+}
+
+async fn listen(mut transport: Transport, connections: mpsc::Sender<MuxedConnection>) {
+    loop {
+        let event = poll_fn(|cx| Pin::new(&mut transport).poll(cx)).await;
+        if let TransportEvent::Incoming { upgrade, .. } = event
+            && let Ok((_, muxer)) = upgrade.await
+        {
+            let (sender, streams) = mpsc::channel(16);
+            let task = tokio::spawn(run(muxer, sender));
+            let connection = MuxedConnection { streams, task };
+            if connections.send(connection).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn run(mut muxer: StreamMuxerBox, streams: mpsc::Sender<SubstreamBox>) {
+    poll_fn(|cx| {
+        if let Poll::Ready(Err(_)) = muxer.poll_unpin(cx) {
+            return Poll::Ready(());
+        }
+        loop {
+            match muxer.poll_inbound_unpin(cx) {
+                Poll::Ready(Ok(stream)) => {
+                    assert!(streams.try_send(stream).is_ok(), "too many streams");
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}
+
+impl MuxedConnection {
+    /// The next stream, however long it takes; `None` once the connection is gone.
+    pub(crate) async fn accept(&mut self) -> Option<MuxedStream> {
+        self.streams.recv().await.map(MuxedStream)
+    }
+
+    /// Cuts the connection.
+    pub(crate) async fn cut(mut self) {
+        self.task.abort();
+        // It may have ended before.
+        let _ = within("end of the connection", &mut self.task).await;
+    }
+}
+
+impl MuxedStream {
+    /// Reads what a client sends first.
+    pub(crate) async fn read_negotiation(&mut self) {
+        let mut sent = vec![0; NEGOTIATION.len()];
+        let read = within("negotiation", self.0.read_exact(&mut sent)).await;
+        read.expect("an open stream");
+        assert_eq!(sent, NEGOTIATION);
+    }
+
+    /// Reads a request that is shorter than 128 bytes.
+    pub(crate) async fn read_frame(&mut self) {
+        let mut length = [0];
+        let read = within("request", self.0.read_exact(&mut length)).await;
+        read.expect("an open stream");
+        let mut payload = vec![0; usize::from(length[0])];
+        let read = within("request", self.0.read_exact(&mut payload)).await;
+        read.expect("an open stream");
+    }
+
+    /// Writes as long as the client takes it.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes).await;
+        let _ = self.0.flush().await;
+    }
+
+    /// Ends the point's side.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.0.close().await;
+    }
+}
+
+impl Drop for MuxedPoint {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for MuxedConnection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
