@@ -82,7 +82,8 @@ pub enum Event {
         /// When the next request tries.
         retry_at: Time,
     },
-    /// A point answers again.
+    /// A point answers again. What is registered there is registered anew: it may have been
+    /// restarted without its memory.
     PointUp {
         /// Which point.
         point: PeerId,

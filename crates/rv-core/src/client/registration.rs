@@ -142,13 +142,14 @@ impl Registration {
         self.next_at = Some(now);
     }
 
-    /// Tries again sooner: the point can be reached after all.
+    /// Registers sooner: the point can be reached after all, and may have lost what it granted.
     pub(super) fn hurry(&mut self, now: Time, config: &ClientConfig) {
         let failed_for_the_point = match &self.last_failure {
             Some((_, Cause::Failed(failure))) => failure.is_of_point(),
             Some(_) | None => false,
         };
-        if let (true, Some(next_at)) = (failed_for_the_point, self.next_at) {
+        let may_be_lost = self.is_wanted() && self.held.is_some() && self.flight.is_none();
+        if let (true, Some(next_at)) = (failed_for_the_point || may_be_lost, self.next_at) {
             let rested_at = self
                 .last_sent_at
                 .map(|at| at.saturating_add(config.backoff_min));
