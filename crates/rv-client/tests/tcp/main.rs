@@ -4,6 +4,7 @@ mod every_dialect;
 mod hostile;
 mod own_point;
 mod raw_point;
+mod scenarios;
 mod several_points;
 mod stock_point;
 mod streams;
