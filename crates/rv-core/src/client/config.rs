@@ -33,8 +33,8 @@ pub struct ClientConfig {
     /// Requests to one point at a time. Default 16: servers allow about 100 streams a connection,
     /// and the application has other uses for them.
     pub requests_per_point_max: usize,
-    /// How long the slower points of a discovery are waited for after the first is done. Default
-    /// 2 s: a dead point delays nobody.
+    /// How long the slower points of a discovery are waited for after the first is done, and after
+    /// each page that one of them gives then. Default 2 s: a dead point delays nobody.
     pub straggler_wait: Duration,
     /// The shortest pause between two polls of a watch, used while things change. Default 15 s.
     pub poll_min: Duration,

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use libp2p::identity::Keypair;
+use rv_client::rv_core::client::ClientConfig;
 use rv_client::rv_proto::{Request, encode_frame};
 
 use super::scene::impatient;
@@ -103,6 +104,45 @@ async fn a_cookie_does_not_keep_the_page_that_it_came_in() {
         pages.push(page);
     }
     assert_peak(before, 48);
+}
+
+/// A page of a thousand peers that no page before had, with four addresses each.
+fn crowd(page_number: u32) -> Vec<u8> {
+    let addresses: Vec<_> = (1..=4).map(|port| address(port).to_vec()).collect();
+    let entry = |index| {
+        let peer = nobody(page_number * 1_000 + index);
+        good_entry("ns", &plain(&peer, &addresses))
+    };
+    let entries: Vec<_> = (0..1_000).map(entry).collect();
+    page(&entries, &page_number.to_be_bytes())
+}
+
+#[tokio::test]
+async fn a_crowd_of_100_000_is_held_as_far_as_the_bounds_on_entries_go() {
+    if !is_alone("a_crowd_of_100_000_is_held_as_far_as_the_bounds_on_entries_go") {
+        return;
+    }
+    let point = WickedPoint::start(|request| match request {
+        Request::Discover(request) => {
+            let cookie = request.cookie.unwrap_or_default();
+            let before = <[u8; 4]>::try_from(&cookie[..]).map(u32::from_be_bytes);
+            Reply::Keep(crowd(before.map_or(0, |before| before + 1)).into())
+        }
+        _ => Reply::Silence,
+    })
+    .await;
+    let (node, client) = client_of_with(impatient(), [point.at.clone()]).await;
+    let (before, _) = resident_mib();
+    let bounds = ClientConfig::default();
+    for _ in 0..2 {
+        let found = within("listing", client.discover(scope("ns"), None)).await;
+        let found = found.expect("it is cut, not failed");
+        assert_eq!(found.peers.len(), bounds.listing_entries_max);
+    }
+    let cached = node.with(|swarm| swarm.behaviour().peers(&scope("ns"), None).len());
+    assert_eq!(cached.await, bounds.cache.peers_per_namespace);
+    // 50,000 peers in a listing, and the 20,000 of them that are cached.
+    assert_peak(before, 128);
 }
 
 #[tokio::test]
