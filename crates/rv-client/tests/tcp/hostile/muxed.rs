@@ -16,8 +16,10 @@ use tokio::task::JoinHandle;
 
 use crate::support::{loopback, within};
 
-/// What a client sends first on a stream, and what an honest point answers.
-pub(crate) const NEGOTIATION: &[u8] = b"\x13/multistream/1.0.0\n\x12/rendezvous/1.0.0\n";
+/// The lines of a negotiation, each behind its length.
+const HEADER: &[u8] = b"\x13/multistream/1.0.0\n";
+const NAME: &[u8] = b"\x12/rendezvous/1.0.0\n";
+const NOT_AVAILABLE: &[u8] = b"\x03na\n";
 
 /// A point in a task, which ends when this is dropped.
 pub(crate) struct MuxedPoint {
@@ -121,22 +123,31 @@ impl MuxedConnection {
 }
 
 impl MuxedStream {
-    /// Reads what a client sends first.
-    pub(crate) async fn read_negotiation(&mut self) {
-        let mut sent = vec![0; NEGOTIATION.len()];
-        let read = within("negotiation", self.0.read_exact(&mut sent)).await;
-        read.expect("an open stream");
-        assert_eq!(sent, NEGOTIATION);
+    /// Reads what a client sends first: a header and a name.
+    pub(crate) async fn read_proposal(&mut self) -> Vec<u8> {
+        assert_eq!(self.read_frame().await, HEADER);
+        self.read_frame().await
     }
 
-    /// Reads a request that is shorter than 128 bytes.
-    pub(crate) async fn read_frame(&mut self) {
-        let mut length = [0];
-        let read = within("request", self.0.read_exact(&mut length)).await;
+    /// Goes on after that as a point that has no name but the specification's.
+    pub(crate) async fn negotiate(&mut self, mut proposal: Vec<u8>) {
+        self.write(HEADER).await;
+        while proposal != NAME {
+            self.write(NOT_AVAILABLE).await;
+            proposal = self.read_frame().await;
+        }
+        self.write(NAME).await;
+    }
+
+    /// Reads what stands behind its length, if that is below 128, length included.
+    pub(crate) async fn read_frame(&mut self) -> Vec<u8> {
+        let mut frame = vec![0];
+        let read = within("length", self.0.read_exact(&mut frame)).await;
         read.expect("an open stream");
-        let mut payload = vec![0; usize::from(length[0])];
-        let read = within("request", self.0.read_exact(&mut payload)).await;
+        frame.resize(1 + usize::from(frame[0]), 0);
+        let read = within("frame", self.0.read_exact(&mut frame[1..])).await;
         read.expect("an open stream");
+        frame
     }
 
     /// Writes as long as the client takes it.

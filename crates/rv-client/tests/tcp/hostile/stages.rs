@@ -3,7 +3,7 @@
 use rv_client::rv_core::client::{Breach, Failure};
 use rv_client::rv_proto::FrameError;
 
-use super::muxed::{MuxedConnection, MuxedPoint, MuxedStream, NEGOTIATION};
+use super::muxed::{MuxedConnection, MuxedPoint, MuxedStream};
 use super::scene::{Scene, Told, impatient};
 
 use libp2p::{Multiaddr, PeerId};
@@ -34,11 +34,11 @@ const STAGES: [Stage; 4] = [
 ];
 
 async fn play(stage: Stage, stream: &mut MuxedStream) {
-    stream.read_negotiation().await;
+    let proposal = stream.read_proposal().await;
     if stage == Stage::Opened {
         return;
     }
-    stream.write(NEGOTIATION).await;
+    stream.negotiate(proposal).await;
     if stage == Stage::Negotiated {
         return;
     }
