@@ -10,6 +10,21 @@ use crate::{
     server::{Kind, Launcher},
 };
 
+/// A part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// What requests cost the servers.
+    Servers,
+    /// Costs that must not grow.
+    Flat,
+    /// What a long listing costs the clients.
+    Clients,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Servers, Self::Flat, Self::Clients];
+}
+
 /// What to measure, and how long.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RunArgs {
@@ -34,9 +49,15 @@ pub(crate) struct RunArgs {
     /// Servers to measure.
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = Kind::ALL)]
     pub(crate) servers: Vec<Kind>,
-    /// Leaves out the part on flat costs.
-    #[arg(long)]
-    pub(crate) skip_flat: bool,
+    /// Parts to run.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Part::ALL)]
+    parts: Vec<Part>,
+    /// Peers in the namespace that the clients list.
+    #[arg(long, default_value_t = 10_000)]
+    listed_peers: u32,
+    /// Times that each client lists them.
+    #[arg(long, default_value_t = 7)]
+    listings: u32,
     /// Lets servers and clients share all processors.
     #[arg(long)]
     pub(crate) no_pin: bool,
@@ -52,6 +73,20 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether `part` is to be run.
+    pub(crate) fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Peers that the clients list, and how often each client does.
+    pub(crate) fn listing(&self) -> (u32, u32) {
+        if self.quick {
+            (self.listed_peers.min(1_000), self.listings.clamp(1, 2))
+        } else {
+            (self.listed_peers, self.listings.max(1))
+        }
+    }
+
     /// How hard each measurement is.
     pub(crate) fn effort(&self) -> Effort {
         let seconds = if self.quick {

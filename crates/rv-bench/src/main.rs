@@ -7,6 +7,8 @@ mod flat;
 mod journal;
 mod load;
 mod process;
+mod reader;
+mod readers;
 mod report;
 mod run;
 mod server;
@@ -30,6 +32,9 @@ enum Command {
     Run(args::RunArgs),
     /// Measures what a journal costs, store by store.
     Journal(journal::Args),
+    /// Lists a namespace as a client, for `run`.
+    #[command(hide = true)]
+    Read(reader::Args),
     /// Serves as the stock server, for `run`.
     #[command(hide = true)]
     ServeStock,
@@ -43,6 +48,7 @@ fn main() -> Result<()> {
     match args.command.unwrap_or(Command::Run(args.run)) {
         Command::Run(args) => run::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Read(args) => reader::run(&args),
         Command::ServeStock => server::stock::run(),
         Command::ServeEcho => server::echo::run(),
     }

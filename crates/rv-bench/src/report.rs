@@ -184,7 +184,8 @@ pub(crate) fn memory(rows: &[MemoryRow]) -> String {
     markdown(&headers.map(str::to_owned), &lines)
 }
 
-fn mebibytes(kib: u64) -> String {
+/// Memory as the tables show it.
+pub(crate) fn mebibytes(kib: u64) -> String {
     format!("{:.1} MiB", kib as f64 / 1024.0)
 }
 

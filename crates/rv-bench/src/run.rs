@@ -7,11 +7,11 @@ use rv_proto::Dialect;
 
 use crate::{
     affinity::Affinity,
-    args::RunArgs,
+    args::{Part, RunArgs},
     client::{NAMESPACE, Preload},
     flat,
     load::{Effort, Workload, end_of, measure},
-    process,
+    process, readers,
     report::{self, Column, MemoryRow, Row},
     server::{Kind, Launcher, RunningServer},
     versions,
@@ -59,7 +59,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
 }
 
 async fn run_all(args: &RunArgs, launcher: &Launcher, sizes: &[u32]) -> Result<()> {
-    let mut table = Table::new(sizes);
     let rv_exists = launcher.rv.exists();
     if !rv_exists {
         progress(&format!(
@@ -67,12 +66,52 @@ async fn run_all(args: &RunArgs, launcher: &Launcher, sizes: &[u32]) -> Result<(
             launcher.rv.display()
         ));
     }
-    let mut failures = Vec::new();
-    for kind in Kind::ALL {
+    let is_measured = |kind: Kind| {
         let is_ours = matches!(kind, Kind::Memory | Kind::Durable);
-        if !args.servers.contains(&kind) || (is_ours && !rv_exists) {
-            continue;
+        args.servers.contains(&kind) && (rv_exists || !is_ours)
+    };
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|&it| is_measured(it))
+        .collect();
+    let mut failures = Vec::new();
+    if args.has(Part::Servers) {
+        print(&compare(args, launcher, &kinds, sizes, &mut failures).await)?;
+    }
+    if args.has(Part::Flat) && kinds.contains(&Kind::Memory) {
+        let (others, steps) = if args.quick {
+            (args.other_dialects.min(10_000), &flat::GROWTH[..2])
+        } else {
+            (args.other_dialects, &flat::GROWTH[..])
+        };
+        match flat::run(launcher, args.effort(), others, steps).await {
+            Ok(tables) => print(&tables)?,
+            Err(error) => failures.push(format!("flat cost: {error:#}")),
         }
+    }
+    if args.has(Part::Clients) {
+        let (peers, listings) = args.listing();
+        match readers::run(launcher, &kinds, peers, listings).await {
+            Ok(table) => print(&table)?,
+            Err(error) => failures.push(format!("clients: {error:#}")),
+        }
+    }
+    if !failures.is_empty() {
+        bail!("not all was measured:\n{}", failures.join("\n"));
+    }
+    Ok(())
+}
+
+/// Measures one server after the other, and returns the tables.
+async fn compare(
+    args: &RunArgs,
+    launcher: &Launcher,
+    kinds: &[Kind],
+    sizes: &[u32],
+    failures: &mut Vec<String>,
+) -> String {
+    let mut table = Table::new(sizes);
+    for &kind in kinds {
         for &size in sizes {
             let measured = match kind {
                 Kind::Echo => measure_echo(launcher, args.effort(), size, &mut table).await,
@@ -88,29 +127,14 @@ async fn run_all(args: &RunArgs, launcher: &Launcher, sizes: &[u32]) -> Result<(
             }
         }
     }
-    print(&format!(
+    format!(
         "\n## Requests a second (x: to stock)\n\n{}\n\
          ## Server CPU per request, us (x: to stock)\n\n{}\n\
          ## Resident memory\n\n{}",
         report::rates(&table.rows),
         report::costs(&table.rows),
         report::memory(&table.memory),
-    ))?;
-    if !args.skip_flat && rv_exists && args.servers.contains(&Kind::Memory) {
-        let (others, steps) = if args.quick {
-            (args.other_dialects.min(10_000), &flat::GROWTH[..2])
-        } else {
-            (args.other_dialects, &flat::GROWTH[..])
-        };
-        match flat::run(launcher, args.effort(), others, steps).await {
-            Ok(tables) => print(&tables)?,
-            Err(error) => failures.push(format!("flat cost: {error:#}")),
-        }
-    }
-    if !failures.is_empty() {
-        bail!("not all was measured:\n{}", failures.join("\n"));
-    }
-    Ok(())
+    )
 }
 
 /// Resolves when we are told to end. Without it, servers would outlive us.
