@@ -1,6 +1,7 @@
 //! Two applications that meet at a rendezvous point, all three on this machine.
 //!
 //! `cargo run -p rv-client --example register_discover` prints what they see, and ends by itself.
+//! To let them meet at another point, give its address.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -13,6 +14,9 @@ use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, tcp, yamux
 use rv_client::rv_proto::Namespace;
 use rv_client::{Behaviour, Client, Config, Discovery, FindOptions};
 
+#[path = "common/point.rs"]
+mod point;
+
 /// What each application runs: the client is one behaviour among others.
 #[derive(NetworkBehaviour)]
 struct App {
@@ -22,7 +26,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (point, address) = start_point().await?;
+    let (point, address) = point::given_or_own().await?;
     println!("the point listens on {address}");
     let meeting = async {
         let first = start_app(point, &address)?;
@@ -85,32 +89,4 @@ async fn run(mut swarm: Swarm<App>) {
             rendezvous.on_identified(peer_id, &info.agent_version, info.protocols);
         }
     }
-}
-
-/// Starts the point, in a task of its own too.
-async fn start_point() -> Result<(PeerId, Multiaddr), Box<dyn Error>> {
-    let config = rv_server::Config::default();
-    let behaviour = rv_server::Behaviour::in_memory(config, rv_server::random_epoch())?;
-    let mut swarm = SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
-        .with_behaviour(|_| behaviour)?
-        .build();
-    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
-    let address = loop {
-        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-            break address;
-        }
-    };
-    let point = *swarm.local_peer_id();
-    tokio::spawn(async move {
-        loop {
-            swarm.select_next_some().await;
-        }
-    });
-    Ok((point, address))
 }
