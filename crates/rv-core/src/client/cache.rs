@@ -1,5 +1,7 @@
 //! Discovered peers, each until its own deadline.
 
+mod reports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use libp2p_identity::PeerId;
 use rv_proto::{Dialect, Namespace, Record, Scope, Time, Ttl};
 
 use super::{CacheLimits, Discovered};
+use reports::{Report, Reports};
 
 /// Peers by namespace, with one deadline for each point that listed them.
 ///
@@ -37,13 +40,7 @@ struct Members {
 #[derive(Clone, Debug)]
 struct Cached {
     record: Arc<Record>,
-    reports: BTreeMap<PeerId, Report>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Report {
-    until: Time,
-    reported_at: Time,
+    reports: Reports,
 }
 
 /// What became of a peer that was to be added.
@@ -108,9 +105,9 @@ impl PeerCache {
         let members = self.namespaces.entry(namespace.clone()).or_default();
         let cached = members.peers.entry(peer).or_insert_with(|| Cached {
             record: Arc::clone(&record),
-            reports: BTreeMap::new(),
+            reports: Reports::default(),
         });
-        let until_before = cached.until();
+        let until_before = cached.reports.until();
         let is_newer = cached.replace_record(record);
         let report = Report {
             until,
@@ -124,7 +121,7 @@ impl PeerCache {
                 (point, peer, before),
             );
         }
-        let until_after = cached.until();
+        let until_after = cached.reports.until();
         members
             .reports
             .entry(point)
@@ -149,7 +146,7 @@ impl PeerCache {
     pub fn valid_peers(&self, now: Time, scope: &Scope, limit: Option<usize>) -> Vec<Discovered> {
         let valid = self.members(scope).flat_map(|(namespace, members)| {
             members.peers.values().filter_map(move |cached| {
-                let until = cached.until();
+                let until = cached.reports.until();
                 (until > now).then(|| cached.discovered(namespace, until))
             })
         });
@@ -159,7 +156,7 @@ impl PeerCache {
     /// One peer in one namespace, if its deadline is not past.
     pub fn peer(&self, now: Time, namespace: &Namespace, peer: &PeerId) -> Option<Discovered> {
         let cached = self.cached(namespace, peer)?;
-        let until = cached.until();
+        let until = cached.reports.until();
         (until > now).then(|| cached.discovered(namespace, until))
     }
 
@@ -309,7 +306,7 @@ impl PeerCache {
         let Some(cached) = self.cached(namespace, peer) else {
             return;
         };
-        let points: Vec<_> = cached.reports.keys().copied().collect();
+        let points: Vec<_> = cached.reports.points().collect();
         for point in points {
             self.remove_report_of(point, namespace, peer);
         }
@@ -378,11 +375,6 @@ fn remove_report(
 }
 
 impl Cached {
-    fn until(&self) -> Time {
-        let all = self.reports.values().map(|report| report.until);
-        all.max().unwrap_or(Time::ZERO)
-    }
-
     fn discovered(&self, namespace: &Namespace, until: Time) -> Discovered {
         Discovered {
             namespace: namespace.clone(),
