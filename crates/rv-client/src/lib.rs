@@ -56,3 +56,8 @@ pub use rv_core::client::Event;
 pub use watch::{Watch, WatchEvent};
 
 pub use {libp2p_identity, libp2p_swarm, rv_core, rv_proto};
+
+/// Compiles what the page on moving shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/MOVING.md")]
+struct Moving;
