@@ -176,7 +176,8 @@ impl Handler {
                     self.keep(stream, exchange.is_extended);
                 }
                 let wanted = &exchange.message.wanted;
-                FromHandler::Answered(id, Checked::new(&self.local, wanted, response))
+                let unwanted = (!self.config.client.lists_own).then_some(&self.local);
+                FromHandler::Answered(id, Checked::new(unwanted, wanted, response))
             }
             End::Failed(failure) => FromHandler::Failed(id, failure),
             End::Silent if exchange.is_fresh => FromHandler::Failed(id, Failure::EndOfStream),

@@ -142,7 +142,8 @@ impl Client {
     /// Takes the answer to a request, and verifies the records in it.
     pub fn handle_response(&mut self, now: Time, id: RequestId, response: Response) {
         if let Some(pending) = self.requests.get(&id) {
-            let checked = Checked::new(&self.local, &pending.request, response);
+            let unwanted = (!self.config.lists_own).then_some(&self.local);
+            let checked = Checked::new(unwanted, &pending.request, response);
             self.handle_checked(now, id, checked);
         }
     }

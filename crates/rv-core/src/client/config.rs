@@ -11,6 +11,9 @@ pub struct ClientConfig {
     /// Whether registrations are refreshed. Default true. Off, each one lapses at its deadline and
     /// is told as [`Lapsed`](super::Event::Lapsed).
     pub refresh: bool,
+    /// Whether the peer's own registrations are listed and watched too, as those of others are.
+    /// Default false: nobody looks for itself. Tools that show what a point holds do.
+    pub lists_own: bool,
     /// How long before its deadline a registration is refreshed at the latest. Default 10 s: a
     /// request over a slow line. At most a quarter of the ttl is used, so that short ones work.
     pub refresh_margin: Duration,
@@ -154,6 +157,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             refresh: true,
+            lists_own: false,
             refresh_margin: Duration::from_secs(10),
             address_debounce: Duration::from_secs(2),
             backoff_min: Duration::from_secs(1),

@@ -96,12 +96,13 @@ impl Skipped {
 }
 
 impl Checked {
-    /// Compares the response with its request, which `local` made, and verifies its records.
-    pub fn new(local: &PeerId, request: &Wanted, response: Response) -> Self {
+    /// Compares the response with its request, and verifies its records. Entries of `unwanted`,
+    /// usually the asking peer itself, are left out.
+    pub fn new(unwanted: Option<&PeerId>, request: &Wanted, response: Response) -> Self {
         let answer = match (request, response) {
             (Wanted::Register { .. }, Response::Register(response)) => check_register(response),
             (Wanted::Discover { scope, .. }, Response::Discover(response)) => {
-                check_page(local, scope, response)
+                check_page(unwanted, scope, response)
             }
             (Wanted::Unregister { .. }, _) => Answer::Written,
             (Wanted::Register { .. }, Response::Discover(_) | Response::Subscribe(_))
@@ -131,7 +132,7 @@ fn check_register(response: RegisterResponse) -> Answer {
     }
 }
 
-fn check_page(local: &PeerId, scope: &Scope, response: DiscoverResponse) -> Answer {
+fn check_page(unwanted: Option<&PeerId>, scope: &Scope, response: DiscoverResponse) -> Answer {
     if response.status != Status::OK {
         return Answer::Failed(Cause::refused(response.status, &response.status_text));
     }
@@ -144,7 +145,7 @@ fn check_page(local: &PeerId, scope: &Scope, response: DiscoverResponse) -> Answ
         cookie: cookie.map(|cookie| Bytes::copy_from_slice(&cookie)),
     };
     for entry in response.entries {
-        match check_entry(local, scope, entry) {
+        match check_entry(unwanted, scope, entry) {
             Ok(entry) => page.entries.push(entry),
             Err(skip) => page.skipped.add(skip),
         }
@@ -152,13 +153,17 @@ fn check_page(local: &PeerId, scope: &Scope, response: DiscoverResponse) -> Answ
     Answer::Page(page)
 }
 
-fn check_entry(local: &PeerId, scope: &Scope, entry: Entry) -> Result<CheckedEntry, Skip> {
+fn check_entry(
+    unwanted: Option<&PeerId>,
+    scope: &Scope,
+    entry: Entry,
+) -> Result<CheckedEntry, Skip> {
     let namespace = read_namespace(scope, entry.namespace.as_deref().unwrap_or_default())?;
     let ttl = read_ttl(entry.ttl_secs)?;
     let bytes = entry.record.filter(|record| !record.is_empty());
     let record = UnverifiedRecord::parse(bytes.ok_or(Skip::NoRecord)?)?;
     // Before the signature, which costs a thousand times more.
-    if record.peer() == local {
+    if unwanted == Some(record.peer()) {
         return Err(Skip::Own);
     }
     let record = Arc::new(record.verify()?);

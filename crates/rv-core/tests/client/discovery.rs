@@ -361,6 +361,21 @@ fn one_bad_entry_costs_no_other_wherever_it_stands() {
     assert_eq!(local(), peer(1));
 }
 
+#[test]
+fn an_own_entry_is_listed_where_that_is_asked_for() {
+    let config = ClientConfig {
+        lists_own: true,
+        ..ClientConfig::default()
+    };
+    let mut driver = Driver::with(config, 1);
+    discover(&mut driver, DiscoverOptions::default());
+    let sent = driver.request();
+    driver.answer(sent.id, page(vec![entry(1, 100), entry(2, 100)], ""));
+    let events = driver.events();
+    let peers: Vec<_> = found(&events).iter().map(|found| found.peer()).collect();
+    assert_eq!(peers, [local(), peer(2)]);
+}
+
 /// An envelope by peer 4 around the record of peer 3.
 fn foreign_record() -> bytes::Bytes {
     rv_proto::PeerRecord {
