@@ -1,10 +1,14 @@
 //! The command line.
 
+mod client;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use rv_server::daemon::{Config, ConfigError};
 use rv_server::libp2p_swarm::derive_prelude::Multiaddr;
+
+pub(crate) use client::{CommonArgs, DiscoverArgs, RegisterArgs, UnregisterArgs, WatchArgs};
 
 /// A rendezvous point for libp2p: peers register there under a namespace, and find each other.
 #[derive(Debug, Parser)]
@@ -16,11 +20,19 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// List the peers that are registered in a namespace.
+    Discover(Box<DiscoverArgs>),
     /// Make or look at an identity file.
     #[command(subcommand)]
     Key(KeyArgs),
+    /// Register in a namespace, so that others find this identity there.
+    Register(Box<RegisterArgs>),
     /// Run a rendezvous point.
     Serve(Box<ServeArgs>),
+    /// Take a registration of this identity out.
+    Unregister(Box<UnregisterArgs>),
+    /// Show who joins a namespace, renews there and is gone, until Ctrl-C.
+    Watch(Box<WatchArgs>),
 }
 
 /// `rv key`.
@@ -127,7 +139,7 @@ mod tests {
         let line = ["rv", "serve"].iter().chain(line);
         match Args::try_parse_from(line).expect("a valid line").command {
             Command::Serve(args) => ServeArgs { log: None, ..*args },
-            Command::Key(_) => panic!("not serve"),
+            other => panic!("not serve: {other:?}"),
         }
     }
 

@@ -1,12 +1,13 @@
 //! How the command ends when it could not do what was asked.
 
-use std::io::Write as _;
+use std::io;
 use std::process::ExitCode;
 
 use rv_server::daemon::{ConfigError, DaemonError, IdentityError};
 
-/// Why the command ends. The exit codes are documented in `docs/CLI.md`; 5 and 6 belong to
-/// commands that talk to a point.
+use crate::output;
+
+/// Why the command ends. The exit codes are documented in `docs/CLI.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -14,10 +15,15 @@ pub(crate) enum Exit {
     Internal = 1,
     /// What was asked for cannot be done as asked: flags, the configuration, an identity file.
     Usage = 2,
-    /// What was asked for is somebody else's: a directory in use, a file that exists.
+    /// What was asked for is somebody else's, who said no: a directory in use, a file that exists,
+    /// a point.
     Refused = 3,
-    /// A listen address could not be had.
+    /// A listen address could not be had, or there is none to register.
     NoAddress = 4,
+    /// A point could not be reached, or did not answer.
+    Unreachable = 5,
+    /// A point does not speak the protocol, or broke it.
+    Broken = 6,
 }
 
 /// A message and the exit code with it.
@@ -25,6 +31,9 @@ pub(crate) enum Exit {
 pub(crate) struct Failure {
     exit: Exit,
     error: anyhow::Error,
+    /// What else is told before it.
+    notes: Vec<String>,
+    is_quiet: bool,
 }
 
 impl Failure {
@@ -32,13 +41,36 @@ impl Failure {
         Self {
             exit,
             error: error.into(),
+            notes: Vec::new(),
+            is_quiet: false,
         }
+    }
+
+    /// Stdout takes no more. Whoever read it has seen enough if it is a pipe that was closed: then
+    /// the command ends without a word, and well.
+    pub(crate) fn of_stdout(error: io::Error) -> Self {
+        let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+        Self {
+            is_quiet: is_closed,
+            ..Self::new(Exit::Internal, error)
+        }
+    }
+
+    /// The same, with other sentences told before it.
+    pub(crate) fn after(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
     }
 
     /// Says on stderr what is wrong.
     pub(crate) fn tell(self) -> ExitCode {
-        // Without a stderr there is still the exit code.
-        let _ = writeln!(std::io::stderr(), "rv: {:#}", self.error);
+        if self.is_quiet {
+            return ExitCode::SUCCESS;
+        }
+        for note in &self.notes {
+            output::note(note);
+        }
+        output::note(format_args!("{:#}", self.error));
         ExitCode::from(self.exit as u8)
     }
 }
