@@ -1,6 +1,6 @@
 //! `rv serve`: a rendezvous point.
 
-use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use rv_server::daemon::{Config, Daemon, LogFormat};
@@ -69,10 +69,40 @@ fn hint(addresses: &[Multiaddr]) {
     else {
         return;
     };
-    // Without a stderr nobody misses it.
-    let _ = writeln!(
-        std::io::stderr(),
-        "rv: Ctrl-C stops. To try it, in a second terminal in the same clone:\n\
-         cargo run --release -p rv-server --example stock_client -- {address}"
-    );
+    let rv = this_command();
+    output::note(format_args!(
+        "Ctrl-C stops. To try it, in a second terminal:\n\
+         {rv} register my-app --keep --point {address}\n\
+         and in a third:\n\
+         {rv} discover my-app --point {address}"
+    ));
+}
+
+/// How this program is called in a shell, whatever its folder.
+fn this_command() -> String {
+    let is_on_path = std::env::args_os()
+        .next()
+        .is_some_and(|called| Path::new(&called).components().count() == 1);
+    let path = std::env::current_exe().ok().filter(|_| !is_on_path);
+    path.map_or_else(|| "rv".to_owned(), |path| quoted(&path.to_string_lossy()))
+}
+
+/// As one word of a shell.
+fn quoted(path: &str) -> String {
+    let is_plain = |it: char| it.is_alphanumeric() || "/._-+:\\".contains(it);
+    if path.chars().all(is_plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(quoted("/opt/rv-1.0/rv"), "/opt/rv-1.0/rv");
+        assert_eq!(quoted("/a b/it's/rv"), r"'/a b/it'\''s/rv'");
+    }
 }

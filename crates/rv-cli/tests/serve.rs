@@ -67,7 +67,8 @@ fn stdout_carries_one_line_an_address_and_nothing_else() {
     for wanted in [
         "started",
         "stopped",
-        "cargo run --release -p rv-server --example stock_client -- /ip4/127.0.0.1/tcp/",
+        " register my-app --keep --point /ip4/127.0.0.1/tcp/",
+        " discover my-app --point /ip4/127.0.0.1/tcp/",
     ] {
         assert!(ended.stderr.contains(wanted), "{wanted}: {}", ended.stderr);
     }

@@ -176,9 +176,13 @@ fn reason(error: &TransportError<io::Error>) -> String {
         TransportError::Other(error) => {
             let bottom = chain(error).last().map(ToString::to_string);
             let bottom = bottom.unwrap_or_default();
-            // What the system calls it, without its number.
-            let bottom = bottom.split(" (os error").next().unwrap_or_default();
-            bottom.to_lowercase()
+            // Without the system's number, and without what was asked of a resolver.
+            let cuts = [" (os error", " for query"];
+            let cut = cuts.iter().filter_map(|cut| bottom.find(cut)).min();
+            let bottom = bottom[..cut.unwrap_or(bottom.len())].trim_end_matches('.');
+            let mut rest = bottom.chars();
+            let first = rest.next().map(|first| first.to_ascii_lowercase());
+            first.into_iter().chain(rest).collect()
         }
     }
 }

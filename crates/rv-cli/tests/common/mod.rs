@@ -4,8 +4,10 @@
 
 pub(crate) mod raw;
 pub(crate) mod stock;
+pub(crate) mod terminal;
+pub(crate) mod wrong;
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -36,6 +38,8 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 pub(crate) struct Rv {
     child: Child,
     stdout: Receiver<String>,
+    /// Its lines of stderr while it runs.
+    told: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
 }
 
@@ -52,11 +56,14 @@ pub(crate) struct Ended {
 impl Rv {
     /// Starts `rv` with these arguments in this folder.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rv"))
-            .args(args)
-            .current_dir(folder)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rv"));
+        command.args(args);
+        Self::spawn(folder, command)
+    }
+
+    /// Starts a command that is or becomes `rv`, with an own identity in this folder.
+    pub(crate) fn spawn(folder: &Path, mut command: Command) -> Self {
+        let mut child = alone(&mut command, folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -69,16 +76,22 @@ impl Rv {
                 let _ = sender.send(line);
             }
         });
-        let mut pipe = child.stderr.take().expect("piped");
+        let (sender, told) = channel();
+        let pipe = child.stderr.take().expect("piped");
         let stderr = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            // What was read until a failure is what there is.
-            let _ = pipe.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+            let mut text = String::new();
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                text.push_str(&line);
+                text.push('\n');
+                // The test may have seen enough.
+                let _ = sender.send(line);
+            }
+            text
         });
         Self {
             child,
             stdout,
+            told,
             stderr: Some(stderr),
         }
     }
@@ -96,11 +109,38 @@ impl Rv {
 
     /// The next address that it says it listens on.
     pub(crate) fn address(&mut self) -> Address {
+        Address::parse(&self.line())
+    }
+
+    /// The next line of stdout.
+    ///
+    /// # Panics
+    ///
+    /// If none comes in time.
+    pub(crate) fn line(&mut self) -> String {
         match self.stdout.recv_timeout(PATIENCE) {
-            Ok(line) => Address::parse(&line),
+            Ok(line) => line,
             Err(error) => {
                 let ended = self.end_now();
-                panic!("no address ({error}): {ended:?}");
+                panic!("no line ({error}): {ended:?}");
+            }
+        }
+    }
+
+    /// The next line of stderr that holds this.
+    ///
+    /// # Panics
+    ///
+    /// If none comes in time.
+    pub(crate) fn told(&mut self, wanted: &str) -> String {
+        loop {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(wanted) => return line,
+                Ok(_) => {}
+                Err(error) => {
+                    let ended = self.end_now();
+                    panic!("not told {wanted:?} ({error}): {ended:?}");
+                }
             }
         }
     }
@@ -170,6 +210,18 @@ impl Rv {
     }
 }
 
+/// Keeps what the machine or the user set away from a command, but not what the test set.
+pub(crate) fn alone<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    if !command.get_envs().any(|(name, _)| name == "RV_POINT") {
+        command.env_remove("RV_POINT");
+    }
+    command
+        .current_dir(folder)
+        .env_remove("RUST_LOG")
+        .env("XDG_DATA_HOME", folder.join("share"))
+        .stdin(Stdio::null())
+}
+
 impl Drop for Rv {
     fn drop(&mut self) {
         // Either fails only if it has ended already.
@@ -201,5 +253,10 @@ impl Address {
             Some(Self { peer, address })
         };
         parse().unwrap_or_else(|| panic!("not an address: {line:?}"))
+    }
+
+    /// As it is given on a command line.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}/p2p/{}", self.address, self.peer)
     }
 }

@@ -171,3 +171,17 @@ fn swarm(key: &Keypair) -> Swarm<StockBehaviour> {
     });
     builder.build()
 }
+
+/// Connects to a peer and waits until it answers a ping.
+pub(crate) async fn ping(peer: &Address) {
+    let mut client = StockClient::connect(peer, &Keypair::generate_ed25519()).await;
+    client
+        .until("ping", |event| match event {
+            SwarmEvent::Behaviour(StockBehaviourEvent::Ping(event)) => {
+                event.result.expect("it answers");
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+}
