@@ -4,7 +4,7 @@ use libp2p::PeerId;
 
 use crate::common::wrong::Point;
 use crate::common::{Address, Rv};
-use crate::{TCP, point, run};
+use crate::{TCP, parts, point, run};
 
 /// All four commands end with this code and say this.
 #[track_caller]
@@ -169,18 +169,37 @@ fn an_address_that_cannot_be_dialled_is_told() {
 #[test]
 fn a_peer_that_is_no_point_does_not_speak_the_protocol() {
     let (folder, _rv, point) = point();
-    let at = &point.whole();
-    for command in ["register", "discover", "watch", "unregister"] {
-        let args = [command, "ns", "--protocol", "/other/1", "--point", at];
-        let ended = run(folder.path(), &args);
-        assert_eq!(ended.code, Some(6), "{command}: {}", ended.stderr);
-        let wanted = format!("rv: {at} does not speak /other/1");
-        assert!(
-            ended.stderr.contains(&wanted),
-            "{command}: {}",
-            ended.stderr
-        );
-    }
+    // Another client listens too, but serves nobody.
+    let here = point.whole();
+    let mut client = Rv::start(
+        folder.path(),
+        &["register", "ns", "--keep", "--point", &here],
+    );
+    let line = client.line();
+    let address = parts(&line)[4].to_owned();
+    let made = client.told("made the identity");
+    let peer = made.split(' ').nth(4).expect("a peer id");
+    let at = format!("{address}/p2p/{peer}");
+    let wanted = format!("rv: {at} does not speak /rendezvous/1.0.0");
+    all_end(&at, 6, &wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_the_protocol_that_the_point_does_not_know_is_told() {
+    let point = Point::stock().await;
+    let at = &point.address.whole();
+    let args = [
+        "discover",
+        "ns",
+        "--protocol",
+        "/other/1",
+        "--protocol",
+        "/more/1",
+        "--point",
+        at,
+    ];
+    let wanted = format!("rv: {at} does not speak /other/1 or /more/1");
+    ends(&args, 6, &wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
