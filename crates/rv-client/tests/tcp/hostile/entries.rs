@@ -56,7 +56,7 @@ fn bad_records(scene: &Scene) -> Vec<(Vec<u8>, Skip)> {
     let skip = |error: RecordError| Skip::Record(error);
     vec![
         (sealed_for(own, &one, Dialect::Standard, 9, 1), Skip::Own),
-        (plain(&own, &[good.clone()]), Skip::Own),
+        (plain(&own, std::slice::from_ref(&good)), Skip::Own),
         (
             sealed_for(id(&two), &one, Dialect::Standard, 1, 1),
             skip(RecordError::KeyMismatch),

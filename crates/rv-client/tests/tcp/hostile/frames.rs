@@ -86,7 +86,7 @@ async fn a_frame_that_is_no_message_is_told_as_such() {
     // A body that claims to be longer than the message.
     let beyond = message(&[number(1, 4), vec![0x32, 0x7f]]);
     check(&scene, "beyond", beyond, false, malformed()).await;
-    let many = vec![0x0a, 0x00].repeat(20_001);
+    let many = [0x0a, 0x00].repeat(20_001);
     let many = message(&[number(1, 4), bytes(6, &many)]);
     let too_many = of_message(DecodeError::TooMany {
         what: "entries",

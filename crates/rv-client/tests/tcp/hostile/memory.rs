@@ -56,10 +56,9 @@ fn resident_mib() -> (u64, u64) {
 fn assert_peak(before: u64, peak_max: u64) {
     let (now, peak) = resident_mib();
     let (kept, peak) = (now.saturating_sub(before), peak.saturating_sub(before));
-    println!("{kept} MiB kept, {peak} MiB at the peak");
     assert!(
         peak <= peak_max,
-        "{peak} MiB at the peak, at most {peak_max}"
+        "{peak} MiB at the peak, at most {peak_max}; {kept} MiB kept"
     );
 }
 

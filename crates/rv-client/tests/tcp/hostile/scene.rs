@@ -212,5 +212,5 @@ impl Scene {
 /// How a listing at one point ended, from what the whole one gave.
 pub(crate) fn cause_at(found: &Found, point: PeerId) -> Option<Cause> {
     let listed = found.points.iter().find(|listed| listed.point == point);
-    listed.expect("it was asked").cause.clone()
+    listed.and_then(|listed| listed.cause.clone())
 }

@@ -98,7 +98,10 @@ where
             let found = within("listing", seeker.discover(scope(name), None)).await;
             let found = found.expect("the point answers");
             assert_eq!(found.peers[0].peer(), self.node.peer);
-            assert_eq!(found.peers[0].addresses(), [self.listens_at.clone()]);
+            assert_eq!(
+                found.peers[0].addresses(),
+                std::slice::from_ref(&self.listens_at)
+            );
         }
     }
 }
