@@ -42,6 +42,7 @@ mod cache;
 mod calls;
 mod config;
 mod dialect;
+pub mod dialling;
 mod drive;
 mod entry;
 mod event;

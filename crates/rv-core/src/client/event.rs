@@ -7,6 +7,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use rv_proto::{Dialect, Namespace, Record, Scope, Time, Ttl};
 
+use super::dialling::DialEvent;
 use super::{Cause, Failure, OperationId, RequestId, Skipped, Wanted};
 
 /// What the shell does next.
@@ -36,6 +37,9 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A found peer is dialled, where the application wants that: told by the shell that carries
+    /// out a [`Dialler`](super::dialling::Dialler).
+    Dial(DialEvent),
     /// A discovery is over. Its entries came before, as [`Event::Found`].
     DiscoverDone {
         /// Which call.

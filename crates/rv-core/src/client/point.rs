@@ -105,7 +105,7 @@ impl Point {
         };
         let caps = self.registrations.values().map(|it| it.pause_cap(config));
         let cap = caps.min().unwrap_or(config.backoff_max);
-        let retry_at = now.saturating_add(dice.pause(config, failures, cap));
+        let retry_at = now.saturating_add(dice.pause(config.backoff_min, failures, cap));
         self.health = Health::Down {
             failure: failure.clone(),
             failures,

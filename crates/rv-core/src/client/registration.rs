@@ -412,7 +412,7 @@ impl Registration {
             | Cause::NoAddress
             | Cause::Withdrawn => config.backoff_max,
         };
-        let pause = context.dice.pause(config, self.failures, cap);
+        let pause = context.dice.pause(config.backoff_min, self.failures, cap);
         self.next_at = Some(now.saturating_add(pause));
         self.last_failure = Some((now, cause.clone()));
         Settled::Failed(cause)

@@ -7,7 +7,7 @@ use libp2p_identity::PeerId;
 use rv_proto::{Namespace, Time};
 
 use super::point::Work;
-use super::{ClientConfig, OperationId, RequestId, TimeoutReason};
+use super::{OperationId, RequestId, TimeoutReason};
 
 /// Time that never goes back.
 ///
@@ -137,17 +137,11 @@ impl Dice {
         Duration::from_millis(self.roll() % millis.saturating_add(1))
     }
 
-    /// The pause after that many failures in a row: doubled each time up to `cap`, then cut by up
-    /// to a half.
-    pub(super) fn pause(
-        &mut self,
-        config: &ClientConfig,
-        failures: u32,
-        cap: Duration,
-    ) -> Duration {
+    /// The pause after that many failures in a row: `least` for the first, doubled each time up to
+    /// `cap`, then cut by up to a half.
+    pub(super) fn pause(&mut self, least: Duration, failures: u32, cap: Duration) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
-        let whole = config.backoff_min.saturating_mul(1 << doublings);
-        let whole = whole.min(cap.max(config.backoff_min));
+        let whole = least.saturating_mul(1 << doublings).min(cap.max(least));
         whole - self.up_to(whole / 2)
     }
 }
@@ -177,9 +171,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_their_cap_and_are_cut_by_a_half_at_most() {
-        let (config, mut dice) = (ClientConfig::default(), Dice::new(3));
+        let mut dice = Dice::new(3);
         for (failures, whole) in [(1, 1), (2, 2), (5, 16), (9, 60), (u32::MAX, 60)] {
-            let pause = dice.pause(&config, failures, Duration::from_secs(60));
+            let pause = dice.pause(Duration::from_secs(1), failures, Duration::from_secs(60));
             let whole = Duration::from_secs(whole);
             assert!(
                 (whole / 2..=whole).contains(&pause),

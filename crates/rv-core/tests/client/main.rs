@@ -3,7 +3,10 @@
 
 mod cache;
 mod cases;
+mod dial_bounds;
+mod dial_places;
 mod dialects;
+mod dialling;
 mod discovery;
 mod driver;
 mod hostile;
