@@ -189,6 +189,29 @@ impl Client {
         Ok(operation)
     }
 
+    /// Ends a call that is not over: nothing more is told of it. The requests of a discovery are
+    /// ended. A registration goes on, as does its end: only who waits for it is forgotten.
+    pub fn cancel(&mut self, now: Time, id: OperationId) {
+        let now = self.timeline.enter(now);
+        let Some(operation) = self.operations.remove(&id) else {
+            return;
+        };
+        let Operation::Discover(mut lookup) = operation else {
+            return;
+        };
+        self.agenda.set(Task::Operation(id), None);
+        for it in self.points.values_mut() {
+            it.waiting.remove(&Work::Lookup(id));
+        }
+        let out = lookup.give_up(None);
+        self.cancel_all(&out);
+        // Others may have waited for their turn.
+        let points: Vec<_> = self.points.keys().copied().collect();
+        for point in points {
+            self.pump(now, point);
+        }
+    }
+
     /// Polls a scope at every point, and tells who joins, is renewed, and is gone.
     ///
     /// # Errors
@@ -225,7 +248,7 @@ impl Client {
             if let Some(it) = self.points.get_mut(&point) {
                 it.watches.remove(scope);
             }
-            self.cancel(|pending| pending.point == point && pending.work == work);
+            self.cancel_requests(|pending| pending.point == point && pending.work == work);
             self.reschedule(now, point, &work);
             self.pump(now, point);
         }
@@ -268,7 +291,7 @@ impl Client {
         let Some(it) = self.points.remove(&point) else {
             return;
         };
-        self.cancel(|pending| pending.point == point);
+        self.cancel_requests(|pending| pending.point == point);
         for namespace in it.registrations.keys() {
             let work = Work::Registration(namespace.clone());
             self.agenda.set(Task::Work(point, work), None);
@@ -316,7 +339,7 @@ impl Client {
     }
 
     /// Takes out all requests that match, and tells the shell.
-    fn cancel(&mut self, matches: impl Fn(&super::Pending) -> bool) {
+    fn cancel_requests(&mut self, matches: impl Fn(&super::Pending) -> bool) {
         let requests = self.requests.iter();
         let out: Vec<_> = requests
             .filter(|(_, pending)| matches(pending))

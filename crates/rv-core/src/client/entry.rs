@@ -113,6 +113,17 @@ impl Checked {
         Self { answer }
     }
 
+    /// What a page lists: who registered where, and for how long that stands. Nothing if it is no
+    /// page.
+    pub fn listed(&self) -> impl Iterator<Item = (&Namespace, &Arc<Record>, Ttl)> {
+        let page = match &self.answer {
+            Answer::Page(page) => Some(page),
+            Answer::Failed(_) | Answer::Register { .. } | Answer::Written => None,
+        };
+        let entries = page.into_iter().flat_map(|page| &page.entries);
+        entries.map(|entry| (&entry.namespace, &entry.record, entry.ttl))
+    }
+
     pub(super) const fn written() -> Self {
         let answer = Answer::Written;
         Self { answer }

@@ -39,7 +39,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(DialEnd::Failed),
         1 => Just(DialEnd::NotMade),
     ];
-    let list = (0..4_u8, 0..60_u32, 1..20_u32, 0..200_u64, prop::bool::weighted(0.2));
+    let list = (
+        0..4_u8,
+        0..60_u32,
+        1..20_u32,
+        0..200_u64,
+        prop::bool::weighted(0.2),
+    );
     prop_oneof![
         1 => Just(Step::Clear),
         1 => (0..100_000_u64).prop_map(Step::Clock),
@@ -147,7 +153,10 @@ impl Check {
     fn poll(&mut self) -> Result<(), TestCaseError> {
         let is_due = self.dialler.poll_timeout().is_some_and(|at| at <= self.now);
         let Some(dial) = self.dialler.poll_dial(self.now) else {
-            prop_assert!(!is_due || self.dialler.waiting() == 0, "due, and not dialled");
+            prop_assert!(
+                !is_due || self.dialler.waiting() == 0,
+                "due, and not dialled"
+            );
             return Ok(());
         };
         prop_assert!(is_due, "dialled before it was due");

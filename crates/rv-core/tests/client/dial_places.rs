@@ -52,7 +52,10 @@ fn blocks_of_ipv4_begin_and_end_where_the_registry_says() {
         check_block(first, last, place, Internet, Internet);
     }
     check(Nowhere, &["/ip4/0.0.0.0/tcp/1", "/ip4/0.255.255.255/tcp/1"]);
-    check(Internet, &["/ip4/1.0.0.0/tcp/1", "/ip4/223.255.255.255/tcp/1"]);
+    check(
+        Internet,
+        &["/ip4/1.0.0.0/tcp/1", "/ip4/223.255.255.255/tcp/1"],
+    );
     check(Nowhere, &["/ip4/224.0.0.0/udp/1", "/ip4/240.0.0.0/tcp/1"]);
     check(Nowhere, &["/ip4/255.255.255.255/tcp/1"]);
 }
@@ -172,7 +175,10 @@ fn the_worst_part_counts_up_to_the_relay() {
     let behind = format!("{relayed}/ip4/127.0.0.1/tcp/1");
     check(Place::Internet, &[&relayed, &behind]);
     let inside = format!("/ip4/192.168.0.1/tcp/1/p2p/{relay}/p2p-circuit/ip4/8.8.8.8/tcp/1");
-    check(Place::Local, &[&inside, "/ip4/8.8.8.8/tcp/1/ip4/127.0.0.1/tcp/2"]);
+    check(
+        Place::Local,
+        &[&inside, "/ip4/8.8.8.8/tcp/1/ip4/127.0.0.1/tcp/2"],
+    );
     check(Place::Local, &["/memory/1", "/unix/a"]);
     let unsaid = format!("/p2p/{relay}/p2p-circuit");
     check(Place::Nowhere, &[&unsaid, "/tcp/1", "/ip4/8.8.8.8/tcp/0"]);

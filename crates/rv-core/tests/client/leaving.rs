@@ -1,9 +1,11 @@
 //! Taken out, whatever is still under way.
 
-use rv_core::client::{Cause, ClientConfig, Event, Failure, Output, StartError, Target, Wanted};
+use rv_core::client::{
+    Cause, ClientConfig, DiscoverOptions, Event, Failure, Output, StartError, Target, Wanted,
+};
 
 use crate::driver::Driver;
-use crate::samples::{chat, granted, point, secs};
+use crate::samples::{chat, granted, in_chat, page, point, secs};
 
 const HERE: Target = Target::Every;
 
@@ -152,4 +154,48 @@ fn closing_cancels_and_ends_what_is_under_way_and_unregisters_nothing() {
     assert_eq!(driver.client.poll_timeout(), None);
     let again = driver.client.unregister(driver.now, Target::Every, &chat());
     assert_eq!(again, Err(StartError::Closed));
+}
+
+#[test]
+fn a_cancelled_discovery_ends_its_requests_and_is_not_told_of_again() {
+    let config = ClientConfig {
+        requests_per_point_max: 1,
+        ..ClientConfig::default()
+    };
+    let mut driver = Driver::with(config, 1);
+    let options = DiscoverOptions::default();
+    let now = driver.now;
+    let mut discover = |options| {
+        let client = &mut driver.client;
+        let started = client.discover(now, Target::Every, &in_chat(), options);
+        started.expect("starts")
+    };
+    let first = discover(options.clone());
+    let second = discover(options.clone());
+    let third = discover(options);
+    let sent = driver.request();
+    driver.client.cancel(now, second);
+    assert_eq!(driver.outputs(), [], "it waited for its turn");
+    driver.client.cancel(now, first);
+    let outputs = driver.outputs();
+    let [Output::Cancel { id }, Output::Request { id: next, .. }] = outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(id, sent.id);
+    driver.answer(sent.id, page(vec![], ""));
+    assert_eq!(driver.outputs(), []);
+    driver.client.cancel(now, third);
+    assert_eq!(driver.outputs(), [Output::Cancel { id: next }]);
+    assert_eq!(driver.client.poll_timeout(), None, "nothing is left");
+}
+
+#[test]
+fn a_registration_goes_on_though_nobody_waits_for_it() {
+    let mut driver = Driver::new(1);
+    let operation = driver.register(HERE);
+    let sent = driver.request();
+    driver.client.cancel(driver.now, operation);
+    assert_eq!(driver.outputs(), []);
+    driver.answer(sent.id, granted(7_200));
+    assert!(matches!(driver.events()[..], [Event::Registered(_)]));
 }

@@ -36,22 +36,22 @@ const fn v6(a: u16, b: u16, c: u16, d: u16) -> Ipv6Addr {
 
 /// Blocks of IPv4 that are not the internet, by their first address and the length of their prefix.
 const IPV4: [(Ipv4Addr, u32, Place); 16] = [
-    (v4(0, 0, 0), 8, Place::Nowhere),       // "this network": many systems go to loopback
-    (v4(10, 0, 0), 8, Place::Local),        // private use
-    (v4(100, 64, 0), 10, Place::Local),     // shared: carrier-grade NAT
-    (v4(127, 0, 0), 8, Place::Local),       // loopback
-    (v4(169, 254, 0), 16, Place::Local),    // link-local
-    (v4(172, 16, 0), 12, Place::Local),     // private use
-    (v4(192, 0, 0), 24, Place::Nowhere),    // protocol assignments
-    (v4(192, 0, 2), 24, Place::Nowhere),    // documentation
+    (v4(0, 0, 0), 8, Place::Nowhere), // "this network": many systems go to loopback
+    (v4(10, 0, 0), 8, Place::Local),  // private use
+    (v4(100, 64, 0), 10, Place::Local), // shared: carrier-grade NAT
+    (v4(127, 0, 0), 8, Place::Local), // loopback
+    (v4(169, 254, 0), 16, Place::Local), // link-local
+    (v4(172, 16, 0), 12, Place::Local), // private use
+    (v4(192, 0, 0), 24, Place::Nowhere), // protocol assignments
+    (v4(192, 0, 2), 24, Place::Nowhere), // documentation
     (v4(192, 31, 196), 24, Place::Nowhere), // AS112, answers DNS alone
     (v4(192, 52, 193), 24, Place::Nowhere), // multicast relays
-    (v4(192, 88, 99), 24, Place::Nowhere),  // 6to4 relays, given up
-    (v4(192, 168, 0), 16, Place::Local),    // private use
-    (v4(198, 18, 0), 15, Place::Local),     // benchmarks, and fake addresses of proxies
+    (v4(192, 88, 99), 24, Place::Nowhere), // 6to4 relays, given up
+    (v4(192, 168, 0), 16, Place::Local), // private use
+    (v4(198, 18, 0), 15, Place::Local), // benchmarks, and fake addresses of proxies
     (v4(198, 51, 100), 24, Place::Nowhere), // documentation
-    (v4(203, 0, 113), 24, Place::Nowhere),  // documentation
-    (v4(224, 0, 0), 3, Place::Nowhere),     // multicast, reserved, broadcast
+    (v4(203, 0, 113), 24, Place::Nowhere), // documentation
+    (v4(224, 0, 0), 3, Place::Nowhere), // multicast, reserved, broadcast
 ];
 
 /// Blocks of IPv6 that are not the internet though they lie where it does, and those outside that

@@ -54,7 +54,9 @@ impl Registration {
         self.leave_again = false;
         let (attempts, config) = (*attempts, context.config);
         if attempts < ClientConfig::UNREGISTER_ATTEMPTS_MAX {
-            let pause = context.dice.pause(config.backoff_min, attempts, config.backoff_max);
+            let pause = context
+                .dice
+                .pause(config.backoff_min, attempts, config.backoff_max);
             self.next_at = Some(context.now.saturating_add(pause));
         }
         self.last_failure = Some((context.now, cause.clone()));
