@@ -1,9 +1,10 @@
 //! The client's time, and its randomness.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rv_proto::Time;
+use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock as it stood at the start, plus the time that has passed since: setting the wall
 /// clock while the process runs lets no registration lapse.
@@ -32,8 +33,11 @@ pub(crate) fn unix_secs() -> u64 {
 
 /// A number that differs from process to process and from call to call.
 pub(crate) fn random() -> u64 {
-    // The keys of a hash map are the system's randomness without another dependency.
-    RandomState::new().build_hasher().finish()
+    // The keys of a hash map are the system's randomness without another dependency. Where they are
+    // always the same, as in a browser, the time is what differs.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u128(since_unix_epoch().as_nanos());
+    hasher.finish()
 }
 
 fn since_unix_epoch() -> Duration {
