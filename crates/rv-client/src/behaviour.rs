@@ -2,6 +2,7 @@
 
 mod book;
 mod calls;
+mod dialling;
 mod links;
 mod serve;
 mod signer;
@@ -25,6 +26,7 @@ use libp2p_swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandlerInEvent,
     ToSwarm,
 };
+use rv_core::client::dialling::DialEvent;
 use rv_core::client::{self as machine, Discovered, Event, Output};
 use rv_proto::Record;
 
@@ -34,6 +36,7 @@ use crate::handler::{FromHandler, ToHandler};
 use crate::{Client, Config, ConfigError, Handler};
 use book::Book;
 use calls::Calls;
+use dialling::Dialling;
 use links::{Act, Links};
 use signer::Signer;
 
@@ -47,8 +50,15 @@ use signer::Signer;
 ///
 /// It registers the swarm's external addresses: those that the application adds, and those that
 /// sibling behaviours such as autonat confirm. What was found and verified is told to sibling
-/// behaviours, and offered to whoever dials a found peer by its id. Unverified addresses are in
-/// [`Discovered`] alone: give them to a dial of your own.
+/// behaviours. Whoever in this swarm dials a found peer by its id is offered its addresses, the
+/// verified ones first. Unverified ones are told to nobody: a dial that names the peer ends in a
+/// connection to that peer or in none, so a lie costs one attempt, but what is told spreads.
+///
+/// # Found peers are dialled
+///
+/// Only where [`Config::dialling`] says so, and then at the pace and to the places that it allows,
+/// as [`Event::Dial`] tells. Whoever an application does not want at all it denies with
+/// `libp2p-allow-block-list`; such a dial fails, and is tried ever more seldom.
 ///
 /// # What points speak
 ///
@@ -60,7 +70,11 @@ pub struct Behaviour {
     machine: machine::Client,
     signer: Signer,
     links: Links,
+    /// Signed records.
     book: Book,
+    /// Unsigned ones.
+    hearsay: Book,
+    dialling: Option<Dialling>,
     calls: Calls,
     point_addresses: BTreeMap<PeerId, Vec<Multiaddr>>,
     external_addresses: BTreeSet<Multiaddr>,
@@ -96,6 +110,9 @@ impl Behaviour {
     pub fn new(key: Keypair, config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         let signer = Signer::new(key);
+        let dialling = config.dialling.clone();
+        let dialling = dialling.map(|config| Dialling::new(config, signer.local()));
+        let dialling = dialling.transpose()?;
         let (handle, commands) = mpsc::channel(Config::CALLS_MAX);
         Ok(Self {
             machine: machine::Client::new(config.client.clone(), signer.local(), random())?,
@@ -103,6 +120,8 @@ impl Behaviour {
             signer,
             links: Links::default(),
             book: Book::new(config.found_peers_max),
+            hearsay: Book::new(config.found_peers_max),
+            dialling,
             calls: Calls::default(),
             point_addresses: BTreeMap::new(),
             external_addresses: BTreeSet::new(),
@@ -179,9 +198,12 @@ impl Behaviour {
         }
     }
 
-    /// Tells sibling behaviours where a found peer is reached, once for each of its records.
+    /// Tells sibling behaviours where a found peer is reached, once for each of its signed records.
     fn note(&mut self, found: &Discovered) {
-        if self.book.add(self.clock.now(), found) {
+        let now = self.clock.now();
+        if !found.is_verified() {
+            self.hearsay.add(now, found);
+        } else if self.book.add(now, found) {
             self.news.push_back((Arc::clone(&found.record), 0));
         }
     }
@@ -198,20 +220,38 @@ impl Behaviour {
         None
     }
 
+    fn tell_dial(&mut self, told: Option<DialEvent>) {
+        let event = told.map(|told| ToSwarm::GenerateEvent(Event::Dial(told)));
+        self.actions.extend(event);
+    }
+
+    /// Gives up what keeps connections to a point open on our behalf.
+    fn release(&mut self, point: PeerId) {
+        for connection in self.links.connections(&point) {
+            self.actions.push_back(ToSwarm::NotifyHandler {
+                peer_id: point,
+                handler: NotifyHandler::One(connection),
+                event: ToHandler::Release,
+            });
+        }
+    }
+
     fn addresses_changed(&mut self) {
         let all = self.external_addresses.iter().cloned();
         self.machine.set_addresses(self.clock.now(), all);
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((at, _)) = self.machine.poll_timeout() else {
-            return Poll::Pending;
-        };
         let now = self.clock.now();
-        if at <= now {
+        let of_machine = self.machine.poll_timeout().map(|(at, _)| at);
+        if of_machine.is_some_and(|at| at <= now) {
             self.machine.handle_timeout(now);
             return Poll::Ready(());
         }
+        let of_dials = self.dialling.as_ref().and_then(Dialling::poll_timeout);
+        let Some(at) = of_machine.into_iter().chain(of_dials).min() else {
+            return Poll::Pending;
+        };
         if self.timer_at != Some(at) {
             self.timer.reset(at.saturating_since(now));
             self.timer_at = Some(at);
@@ -248,9 +288,11 @@ impl NetworkBehaviour for Behaviour {
         let Some(peer) = peer else {
             return Ok(Vec::new());
         };
-        let found = self.book.addresses(self.clock.now(), &peer);
+        let now = self.clock.now();
+        let found = self.book.addresses(now, &peer).iter();
+        let found = found.chain(self.hearsay.addresses(now, &peer));
         let given = self.point_addresses.get(&peer).into_iter().flatten();
-        Ok(found.iter().chain(given).cloned().collect())
+        Ok(found.chain(given).cloned().collect())
     }
 
     fn handle_established_outbound_connection(
@@ -269,18 +311,29 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(it) => {
                 self.links.connected(it.peer_id, it.connection_id);
+                let dialling = self.dialling.as_mut();
+                let told = dialling
+                    .and_then(|dialling| dialling.connected(now, it.connection_id, it.peer_id));
+                self.tell_dial(told);
                 self.machine.handle_connected(now, it.peer_id);
             }
             FromSwarm::ConnectionClosed(it) => {
                 self.links.disconnected(it.peer_id, it.connection_id);
                 if !self.links.is_connected(&it.peer_id) {
                     self.identities.remove(&it.peer_id);
+                    if let Some(dialling) = &mut self.dialling {
+                        dialling.disconnected(now, it.peer_id);
+                    }
                 }
             }
             FromSwarm::DialFailure(it) => {
                 if let Some(peer) = it.peer_id {
                     self.links.dial_failed(peer, it.connection_id, it.error);
                 }
+                let dialling = self.dialling.as_mut();
+                let told = dialling
+                    .and_then(|dialling| dialling.dial_failed(now, it.connection_id, it.error));
+                self.tell_dial(told);
             }
             FromSwarm::ExternalAddrConfirmed(it) => {
                 self.external_addresses.insert(it.addr.clone());
@@ -300,6 +353,9 @@ impl NetworkBehaviour for Behaviour {
             FromHandler::Announced(protocols) => self.announced(peer, protocols),
             FromHandler::Answered(id, checked) => {
                 if self.links.settle(id, &peer) {
+                    if let Some(dialling) = &mut self.dialling {
+                        dialling.listed(now, peer, &checked);
+                    }
                     self.machine.handle_checked(now, id, checked);
                 }
             }
@@ -332,6 +388,12 @@ impl NetworkBehaviour for Behaviour {
             }
             if let Some((peer_id, address)) = self.next_address() {
                 return Poll::Ready(ToSwarm::NewExternalAddrOfPeer { peer_id, address });
+            }
+            let now = self.clock.now();
+            if let Some((opts, started)) = self.dialling.as_mut().and_then(|it| it.poll(now)) {
+                self.actions.push_back(ToSwarm::Dial { opts });
+                self.tell_dial(Some(started));
+                continue;
             }
             if self.poll_timer(cx).is_ready() {
                 continue;

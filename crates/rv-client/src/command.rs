@@ -11,6 +11,7 @@ use rv_core::client::{
 };
 use rv_proto::{Namespace, Scope};
 
+use crate::pending::CallId;
 use crate::watch::Queue;
 use crate::{DiscoverError, RegisterError, UnregisterError};
 
@@ -49,6 +50,10 @@ pub(crate) enum Command {
         limit: Option<usize>,
         reply: Reply<Vec<Discovered>>,
     },
+    /// Nobody waits for it any more.
+    Cancel {
+        call: CallId,
+    },
     ClearCache {
         namespace: Option<Namespace>,
         reply: Reply<()>,
@@ -64,7 +69,7 @@ pub(crate) enum Command {
         point: PeerId,
         reply: Reply<()>,
     },
-    Start(Start),
+    Start(CallId, Start),
     Status {
         reply: Reply<Status>,
     },

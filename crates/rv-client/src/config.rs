@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libp2p_swarm::StreamProtocol;
+use rv_core::client::dialling::{DiallingConfig, DiallingConfigError};
 use rv_core::client::{ClientConfig, ClientConfigError};
 use thiserror::Error;
 
@@ -25,9 +26,13 @@ pub struct Config {
     /// How long an UNREGISTER waits for the point to close the stream too, which shows that it was
     /// read. Default 2 s. After that, that it was written has to be enough.
     pub unregister_linger: Duration,
-    /// Found peers whose verified addresses are offered to whoever dials them. Default 10,000:
-    /// about 6 MB. Above it, the one that is listed for the shortest time is left out.
+    /// Found peers whose addresses are offered to whoever in this swarm dials them by their id:
+    /// as many with signed records, and as many with unsigned ones. Default 10,000: about 6 MB.
+    /// Above it, the one that is listed for the shortest time is left out.
     pub found_peers_max: usize,
+    /// Whether found peers are dialled, whom and how fast. Default `None`: finding and dialling are
+    /// two things, and most applications choose for themselves.
+    pub dialling: Option<DiallingConfig>,
 }
 
 impl Config {
@@ -52,6 +57,9 @@ impl Config {
             return Err(ConfigError::ResponseBytes);
         }
         self.client.validate()?;
+        if let Some(dialling) = &self.dialling {
+            dialling.validate()?;
+        }
         Ok(())
     }
 }
@@ -65,6 +73,7 @@ impl Default for Config {
             stream_idle_timeout: Duration::from_secs(30),
             unregister_linger: Duration::from_secs(2),
             found_peers_max: 10_000,
+            dialling: None,
         }
     }
 }
@@ -76,6 +85,9 @@ pub enum ConfigError {
     /// Bounds of the client contradict each other.
     #[error(transparent)]
     Client(#[from] ClientConfigError),
+    /// Bounds of the dials contradict each other.
+    #[error(transparent)]
+    Dialling(#[from] DiallingConfigError),
     /// No protocol name.
     #[error("protocols is empty, so no point could be asked")]
     Protocols,

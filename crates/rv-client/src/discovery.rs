@@ -13,6 +13,7 @@ use rv_core::client::{DiscoverOptions, Discovered, Grant, RegisterOptions, Start
 use rv_proto::{Dialect, Namespace, Record, Scope, Ttl};
 
 use crate::clock::random;
+use crate::handle::Listing;
 use crate::{Client, DiscoverError, Found, RegisterError, UnregisterError, Watch};
 
 /// Advertises this peer in namespaces, and finds others there, at all points of a [`Client`].
@@ -30,7 +31,7 @@ pub struct FindOptions {
     pub force_refresh: bool,
 }
 
-/// Found peers, see [`Discovery::find_peers`].
+/// Found peers, see [`Discovery::find_peers`]. To drop it before its end ends the requests.
 pub struct Peers(BoxStream<'static, Result<Discovered, DiscoverError>>);
 
 impl Discovery {
@@ -196,19 +197,25 @@ fn list(
         ..DiscoverOptions::default()
     };
     let listed = async move {
-        let listing = match client.list(Target::Every, scope, options).await {
+        let Listing {
+            pages,
+            answer,
+            pending,
+        } = match client.list(Target::Every, scope, options).await {
             Ok(listing) => listing,
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
-        let pages = listing.pages.flat_map(move |mut page| {
+        let pages = pages.flat_map(move |mut page| {
             shuffle(&mut page);
             page.retain(|found| told.is_news(found));
             stream::iter(page.into_iter().map(Ok))
         });
-        let end = stream::once(listing.answer).filter_map(|answer| {
-            let error = answer.unwrap_or(Err(DiscoverError::Closed)).err();
-            ready(error.map(Err))
-        });
+        let end = async move {
+            let answer = answer.await;
+            pending.over();
+            answer.unwrap_or(Err(DiscoverError::Closed)).err()
+        };
+        let end = stream::once(end).filter_map(|error| ready(error.map(Err)));
         pages.chain(end).boxed()
     };
     stream::once(listed).flatten().boxed()

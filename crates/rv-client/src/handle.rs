@@ -14,6 +14,7 @@ use rv_core::client::{
 use rv_proto::{Namespace, Scope, Ttl};
 
 use crate::command::{Command, Reply, Start};
+use crate::pending::Pending;
 use crate::watch::{Queue, Watch};
 use crate::{DiscoverError, Found, RegisterError, Status, UnregisterError};
 
@@ -54,6 +55,7 @@ const PAGES_WAITING_MAX: usize = 1 << 20;
 pub(crate) struct Listing {
     pub(crate) pages: mpsc::Receiver<Vec<Discovered>>,
     pub(crate) answer: oneshot::Receiver<Result<Vec<Listed>, DiscoverError>>,
+    pub(crate) pending: Pending,
 }
 
 impl Client {
@@ -81,7 +83,8 @@ impl Client {
     }
 
     /// Registers at every point, and at those that are added later, and stays registered until
-    /// [`unregister`](Self::unregister). Returns what is granted as soon as one point did.
+    /// [`unregister`](Self::unregister), also if the future is dropped. Returns what is granted as
+    /// soon as one point did.
     ///
     /// # Errors
     ///
@@ -105,7 +108,8 @@ impl Client {
     }
 
     /// Lists a scope at every point, merged. A dead point delays the others no longer than
-    /// [`ClientConfig::straggler_wait`](rv_core::client::ClientConfig::straggler_wait).
+    /// [`ClientConfig::straggler_wait`](rv_core::client::ClientConfig::straggler_wait). To drop the
+    /// future ends the requests.
     ///
     /// # Errors
     ///
@@ -198,9 +202,8 @@ impl Client {
             options,
             reply,
         };
-        self.call(|reply| Command::Start(start(reply)))
-            .await
-            .unwrap_or(Err(RegisterError::Closed))
+        let answer = self.wait_for(start).await;
+        answer.unwrap_or(Err(RegisterError::Closed))
     }
 
     async fn unregister_at(
@@ -213,9 +216,8 @@ impl Client {
             namespace,
             reply,
         };
-        self.call(|reply| Command::Start(start(reply)))
-            .await
-            .unwrap_or(Err(UnregisterError::Closed))
+        let answer = self.wait_for(start).await;
+        answer.unwrap_or(Err(UnregisterError::Closed))
     }
 
     pub(crate) async fn list(
@@ -233,9 +235,25 @@ impl Client {
             pages: found,
             reply,
         };
-        let sent = self.commands.clone().send(Command::Start(start)).await;
+        let pending = Pending::new(self.commands.clone());
+        let start = Command::Start(pending.call(), start);
+        let sent = self.commands.clone().send(start).await;
         sent.map_err(|_| DiscoverError::Closed)?;
-        Ok(Listing { pages, answer })
+        Ok(Listing {
+            pages,
+            answer,
+            pending,
+        })
+    }
+
+    async fn wait_for<T>(&self, start: impl FnOnce(Reply<T>) -> Start) -> Result<T, Gone> {
+        let pending = Pending::new(self.commands.clone());
+        let call = pending.call();
+        let answer = self
+            .call(|reply| Command::Start(call, start(reply)))
+            .await?;
+        pending.over();
+        Ok(answer)
     }
 
     async fn call<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Gone> {
@@ -324,7 +342,9 @@ impl Listing {
             }
             progress(peers.len());
         }
-        let points = self.answer.await.unwrap_or(Err(DiscoverError::Closed))?;
+        let points = self.answer.await;
+        self.pending.over();
+        let points = points.unwrap_or(Err(DiscoverError::Closed))?;
         let peers = peers.into_values().collect();
         Ok(Found { peers, points })
     }

@@ -36,6 +36,8 @@ pub struct Handler {
     opening: usize,
     active: BTreeMap<RequestId, Exchange>,
     idle: Option<Idle>,
+    /// Whether nothing is asked any more, so that no stream is kept for later.
+    is_released: bool,
     protocols: BTreeSet<String>,
     /// A stream was offered under the extension's name, and the point took another.
     lacks_extension: bool,
@@ -65,6 +67,8 @@ pub struct Message {
 pub enum ToHandler {
     /// Nobody waits for it any more.
     Cancel(RequestId),
+    /// Nothing more will be asked.
+    Release,
     /// Send it.
     Send(RequestId, Message),
 }
@@ -91,6 +95,7 @@ impl Handler {
             opening: 0,
             active: BTreeMap::new(),
             idle: None,
+            is_released: false,
             protocols: BTreeSet::new(),
             lacks_extension: false,
             events: VecDeque::new(),
@@ -98,6 +103,7 @@ impl Handler {
     }
 
     fn send(&mut self, id: RequestId, message: Message) {
+        self.is_released = false;
         // Whether an UNREGISTER was read shows only on a stream that is closed after it.
         let needs_own = matches!(message.wanted, Wanted::Unregister { .. });
         match self.idle.take_if(|_| !needs_own) {
@@ -116,6 +122,9 @@ impl Handler {
     }
 
     fn keep(&mut self, stream: Stream, is_extended: bool) {
+        if self.is_released {
+            return;
+        }
         let until = Delay::new(self.config.stream_idle_timeout);
         self.idle = Some(Idle {
             stream,
@@ -263,6 +272,10 @@ impl ConnectionHandler for Handler {
     fn on_behaviour_event(&mut self, event: ToHandler) {
         match event {
             ToHandler::Cancel(id) => self.cancel(id),
+            ToHandler::Release => {
+                self.is_released = true;
+                self.idle = None;
+            }
             ToHandler::Send(id, message) => self.send(id, message),
         }
     }

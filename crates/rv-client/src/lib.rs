@@ -27,6 +27,22 @@
 //! numbers records, dials points, and gives each request to a connection. The connection's own
 //! task sends it, reads the answer and verifies the records in it.
 //!
+//! # Who stops waiting
+//!
+//! To drop the future of a listing, or a stream of peers, ends its requests. To drop the future of
+//! a registration ends nothing but the waiting: the peer stays registered until `unregister`.
+//!
+//! # Found peers are dialled
+//!
+//! With [`Config::dialling`], at the pace and to the places that
+//! [`DiallingConfig`](rv_core::client::dialling::DiallingConfig) allows: so many at a time and a
+//! minute, never into one's own network unless that is allowed, ever more seldom where nobody
+//! answers, until enough are connected. Points take turns, so that none can fill the queue.
+//!
+//! # In a browser
+//!
+//! It compiles for `wasm32-unknown-unknown`: clocks and timers are then those of the browser.
+//!
 //! # Which peers meet
 //!
 //! Record dialects divide the peers of a namespace: rust's legacy, nim's and js's standard, go's and
@@ -43,6 +59,7 @@ mod discovery;
 mod error;
 mod handle;
 mod handler;
+mod pending;
 mod watch;
 
 pub use behaviour::Behaviour;

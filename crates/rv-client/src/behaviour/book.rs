@@ -1,4 +1,4 @@
-//! The verified addresses of found peers, for whoever dials them.
+//! The addresses of found peers, for whoever dials them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use multiaddr::Multiaddr;
 use rv_core::client::Discovered;
 use rv_proto::{Record, Time};
 
-/// Found peers by their id, each with the newest of its signed records.
+/// Found peers by their id, each with the newest of its records.
 pub(super) struct Book {
     peers: BTreeMap<PeerId, (Time, Arc<Record>)>,
     deadlines: BTreeSet<(Time, PeerId)>,
@@ -24,9 +24,9 @@ impl Book {
         }
     }
 
-    /// Takes in a found peer. Returns whether its addresses are news that may be told to others.
+    /// Takes in a found peer. Returns whether its addresses are news.
     pub(super) fn add(&mut self, now: Time, found: &Discovered) -> bool {
-        if !found.is_verified() || found.until <= now || self.max == 0 {
+        if found.until <= now || self.max == 0 {
             return false;
         }
         let peer = found.peer();
@@ -71,9 +71,10 @@ impl Book {
     }
 }
 
-/// The units of `seq` differ between dialects, so across them the later one counts.
+/// The units of `seq` differ between dialects, so across them the later one counts; as it does
+/// where there is none.
 fn is_newer(old: &Record, new: &Record) -> bool {
-    old.dialect() != new.dialect() || old.seq() < new.seq()
+    old.dialect() != new.dialect() || old.seq() < new.seq() || new.seq().is_none()
 }
 
 #[cfg(test)]
@@ -132,13 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unsigned_record_is_not_told() {
+    fn of_unsigned_records_the_later_one_counts() {
         let peer = Keypair::generate_ed25519().public().into();
-        let address = "/ip4/203.0.113.7/tcp/2".parse().expect("good");
-        let mut it = found(&Keypair::generate_ed25519(), 1, 1, 9_000);
-        it.record = Arc::new(Record::plain(&peer, &[address]));
+        let plain = |port: u16| {
+            let address = format!("/ip4/203.0.113.7/tcp/{port}");
+            let address: Multiaddr = address.parse().expect("good");
+            let mut it = found(&Keypair::generate_ed25519(), 1, 1, 9_000);
+            it.record = Arc::new(Record::plain(&peer, std::slice::from_ref(&address)));
+            (it, address)
+        };
+        let ((first, _), (second, address)) = (plain(1), plain(2));
         let mut book = Book::new(2);
-        assert!(!book.add(NOW, &it));
-        assert_eq!(book.addresses(NOW, &peer), []);
+        assert!(book.add(NOW, &first));
+        assert!(book.add(NOW, &second));
+        assert!(!book.add(NOW, &second), "nothing new");
+        assert_eq!(book.addresses(NOW, &peer), [address]);
     }
 }

@@ -9,13 +9,14 @@ use rv_proto::{Namespace, Scope};
 
 use crate::command::Reply;
 use crate::error::strongest;
+use crate::pending::CallId;
 use crate::watch::Queue;
 use crate::{DiscoverError, RegisterError, UnregisterError};
 
 /// Who waits for what.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: BTreeMap<OperationId, Call>,
+    calls: BTreeMap<OperationId, (CallId, Call)>,
     watches: Vec<(Scope, Arc<Queue>)>,
     /// Scopes that the application watches without a handle.
     watched: BTreeSet<Scope>,
@@ -38,15 +39,24 @@ pub(super) enum Call {
 const WATCHES_MAX: usize = 256;
 
 impl Calls {
-    pub(super) fn add(&mut self, id: OperationId, call: Call) {
-        self.calls.insert(id, call);
+    pub(super) fn add(&mut self, id: OperationId, name: CallId, call: Call) {
+        self.calls.insert(id, (name, call));
+    }
+
+    /// Forgets a call for which nobody waits any more. Returns its id, if it is not over.
+    pub(super) fn cancel(&mut self, name: &CallId) -> Option<OperationId> {
+        let mut calls = self.calls.iter();
+        let (id, _) = calls.find(|(_, (other, _))| other == name)?;
+        let id = *id;
+        self.calls.remove(&id);
+        Some(id)
     }
 
     /// Tells handles what they wait for. Returns what is for the application.
     pub(super) fn tell(&mut self, event: Event) -> Option<Event> {
         match event {
             Event::DiscoverDone { operation, points } => {
-                let Some(Call::Discover { reply, .. }) = self.calls.remove(&operation) else {
+                let Some((_, Call::Discover { reply, .. })) = self.calls.remove(&operation) else {
                     return Some(Event::DiscoverDone { operation, points });
                 };
                 // Whoever dropped the receiver does not want to know.
@@ -57,7 +67,7 @@ impl Calls {
                 ref peers,
                 ..
             } => {
-                let Some(Call::Discover { pages, .. }) = self.calls.get_mut(&operation) else {
+                let Some((_, Call::Discover { pages, .. })) = self.calls.get_mut(&operation) else {
                     return Some(event);
                 };
                 if !peers.is_empty() {
@@ -65,7 +75,7 @@ impl Calls {
                 }
             }
             Event::RegisterDone { operation, result } => {
-                let Some(Call::Register(reply)) = self.calls.remove(&operation) else {
+                let Some((_, Call::Register(reply))) = self.calls.remove(&operation) else {
                     return Some(Event::RegisterDone { operation, result });
                 };
                 let result = result.map_err(|failures| {
@@ -79,7 +89,7 @@ impl Calls {
                 operation,
                 failures,
             } => {
-                let Some(Call::Unregister(reply)) = self.calls.remove(&operation) else {
+                let Some((_, Call::Unregister(reply))) = self.calls.remove(&operation) else {
                     return Some(Event::UnregisterDone {
                         operation,
                         failures,

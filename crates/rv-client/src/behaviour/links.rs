@@ -49,6 +49,15 @@ impl Links {
         self.peers.contains_key(peer)
     }
 
+    pub(super) fn connections(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        self.peers
+            .get(peer)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+
     pub(super) fn send(&mut self, id: RequestId, point: PeerId, message: Message) {
         let sent = Sent {
             point,

@@ -9,6 +9,7 @@ use super::Behaviour;
 use super::calls::Call;
 use crate::Status;
 use crate::command::{Command, Start};
+use crate::pending::CallId;
 use crate::watch::Queue;
 
 impl Behaviour {
@@ -28,6 +29,11 @@ impl Behaviour {
                 reply,
             } => {
                 let _ = reply.send(self.peers(&scope, limit));
+            }
+            Command::Cancel { call } => {
+                if let Some(operation) = self.calls.cancel(&call) {
+                    self.cancel(operation);
+                }
             }
             Command::ClearCache { namespace, reply } => {
                 self.clear_cache(namespace.as_ref());
@@ -60,11 +66,11 @@ impl Behaviour {
             } => {
                 let _ = reply.send(self.watch_with(scope, queue));
             }
-            Command::Start(start) => self.start(start),
+            Command::Start(call, start) => self.start(call, start),
         }
     }
 
-    fn start(&mut self, start: Start) {
+    fn start(&mut self, call: CallId, start: Start) {
         match start {
             Start::Discover {
                 target,
@@ -73,7 +79,7 @@ impl Behaviour {
                 pages,
                 reply,
             } => match self.discover(target, &scope, options) {
-                Ok(id) => self.calls.add(id, Call::Discover { pages, reply }),
+                Ok(id) => self.calls.add(id, call, Call::Discover { pages, reply }),
                 Err(error) => drop(reply.send(Err(error.into()))),
             },
             Start::Register {
@@ -82,7 +88,7 @@ impl Behaviour {
                 options,
                 reply,
             } => match self.register(target, namespace, options) {
-                Ok(id) => self.calls.add(id, Call::Register(reply)),
+                Ok(id) => self.calls.add(id, call, Call::Register(reply)),
                 Err(error) => drop(reply.send(Err(error.into()))),
             },
             Start::Unregister {
@@ -90,7 +96,7 @@ impl Behaviour {
                 namespace,
                 reply,
             } => match self.unregister(target, &namespace) {
-                Ok(id) => self.calls.add(id, Call::Unregister(reply)),
+                Ok(id) => self.calls.add(id, call, Call::Unregister(reply)),
                 Err(error) => drop(reply.send(Err(error.into()))),
             },
         }

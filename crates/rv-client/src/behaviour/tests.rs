@@ -52,6 +52,32 @@ fn siblings_are_told_verified_addresses_once_and_unverified_ones_never() {
     assert_eq!(told(&mut behaviour), []);
 }
 
+#[test]
+fn who_dials_a_found_peer_is_offered_signed_addresses_before_unsigned_ones() {
+    let behaviour = Behaviour::new(Keypair::generate_ed25519(), Config::default());
+    let mut behaviour = behaviour.expect("a good configuration");
+    let key = Keypair::generate_ed25519();
+    let peer = key.public().into();
+    let heard: Multiaddr = "/ip4/203.0.113.8/tcp/2".parse().expect("an address");
+    let plain = found(Record::plain(&peer, std::slice::from_ref(&heard)));
+    let mut offered = |event| {
+        behaviour.tell(event);
+        behaviour
+            .handle_pending_outbound_connection(connection(1), Some(peer), &[], Endpoint::Dialer)
+            .expect("not denied")
+    };
+    assert_eq!(offered(Event::Joined(plain)), std::slice::from_ref(&heard));
+    let record = PeerRecord {
+        peer,
+        seq: 1,
+        addresses: vec![address()],
+    };
+    let sealed = record.seal(Dialect::Standard, &key).expect("signed");
+    let signed = UnverifiedRecord::parse(sealed).and_then(UnverifiedRecord::verify);
+    let signed = found(signed.expect("a good record"));
+    assert_eq!(offered(Event::Joined(signed)), [address(), heard]);
+}
+
 /// A request to a point.
 fn request() -> (RequestId, PeerId, Message) {
     let (local, point) = (PeerId::random(), PeerId::random());

@@ -38,9 +38,14 @@ impl Behaviour {
         Ok(())
     }
 
-    /// Forgets a point and all that it listed. Nothing is unregistered.
+    /// Forgets a point and all that it listed. Nothing is unregistered. A connection to it that
+    /// nobody else uses closes.
     pub fn remove_point(&mut self, point: PeerId) {
+        self.release(point);
         self.machine.remove_point(self.clock.now(), point);
+        if let Some(dialling) = &mut self.dialling {
+            dialling.forget_point(point);
+        }
         self.point_addresses.remove(&point);
     }
 
@@ -99,6 +104,12 @@ impl Behaviour {
         self.machine.discover(now, target, scope, options)
     }
 
+    /// Ends a call that is not over: nothing more is told of it. The requests of a discovery are
+    /// ended. A registration goes on, as does its end.
+    pub fn cancel(&mut self, operation: OperationId) {
+        self.machine.cancel(self.clock.now(), operation);
+    }
+
     /// Polls a scope at every point. Gives [`Event::Joined`](crate::Event::Joined),
     /// [`Event::Renewed`](crate::Event::Renewed) and [`Event::Gone`](crate::Event::Gone).
     ///
@@ -129,11 +140,20 @@ impl Behaviour {
         self.machine.clear_cache(self.clock.now(), namespace);
         if namespace.is_none() {
             self.book.clear();
+            self.hearsay.clear();
         }
     }
 
     /// Stops everything. Nothing is unregistered: registrations stand until their deadlines.
+    /// Connections to points that nobody else uses close.
     pub fn close(&mut self) {
+        let points: Vec<_> = self.machine.points().iter().map(|it| it.point).collect();
+        for point in points {
+            self.release(point);
+        }
+        if let Some(dialling) = &mut self.dialling {
+            dialling.clear();
+        }
         self.machine.close(self.clock.now());
         self.is_closed = true;
         self.point_addresses.clear();

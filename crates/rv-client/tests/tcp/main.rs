@@ -2,6 +2,7 @@
 
 mod every_dialect;
 mod hostile;
+mod dialling;
 mod own_point;
 mod raw_point;
 mod scenarios;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use libp2p::identity::Keypair;
-use rv_client::rv_core::client::{Breach, ClientConfig, Failure};
+use rv_client::rv_core::client::{Breach, ClientConfig, Failure, RegisterOptions};
 use rv_client::rv_proto::{
     DiscoverResponse, FrameError, RegisterResponse, Request, Response, Status, encode_frame,
 };
-use rv_client::{Behaviour, Client, Config, DiscoverError, Found};
+use rv_client::{Behaviour, Client, Config, DiscoverError, Discovery, FindOptions, Found};
 
 use crate::raw_point::RawPoint;
 use crate::support::*;
@@ -208,4 +209,81 @@ async fn a_silent_point_is_given_up_in_time_and_its_stream_too() {
     let found = within("answer", client.discover(scope("ns"), None));
     let (found, ()) = futures::join!(found, answers);
     assert_eq!(found, Err(DiscoverError::TimedOut { point: peer }));
+}
+
+/// Longer than any test waits.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Ends nothing by itself for want of time.
+fn patient() -> Config {
+    Config {
+        client: ClientConfig {
+            request_timeout: NEVER,
+            ..ClientConfig::default()
+        },
+        stream_idle_timeout: NEVER,
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn who_stops_waiting_for_peers_ends_the_request() {
+    let mut point = RawPoint::start().await;
+    let (_node, client) = client_with(patient(), &point).await;
+    let handle = client.clone();
+    let listing = tokio::spawn(async move { handle.discover(scope("ns"), None).await });
+    let mut stream = point.accept().await;
+    stream.request().await;
+    listing.abort();
+    stream.ended().await;
+
+    let options = FindOptions::default();
+    let mut peers = Discovery::new(client).find_peers(namespace("ns"), options);
+    let reading = tokio::spawn(async move { peers.next().await });
+    let mut stream = point.accept().await;
+    stream.request().await;
+    reading.abort();
+    stream.ended().await;
+}
+
+#[tokio::test]
+async fn a_registration_goes_on_though_nobody_waits_for_it() {
+    let mut point = RawPoint::start().await;
+    let (node, client) = client_with(patient(), &point).await;
+    node.with(|swarm| swarm.add_external_address(external()))
+        .await;
+    let handle = client.clone();
+    let options = RegisterOptions::default();
+    let registering = tokio::spawn(async move { handle.register(namespace("ns"), options).await });
+    let mut stream = point.accept().await;
+    stream.request().await;
+    registering.abort();
+    stream.answer(&granted(600)).await;
+    eventually("registration", async || {
+        let status = client.status().await;
+        status.registrations.first()?.until
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_removed_point_and_a_closed_client_keep_no_stream() {
+    for is_closed in [false, true] {
+        let mut point = RawPoint::start().await;
+        let (_node, client) = client_with(patient(), &point).await;
+        let answers = async {
+            let mut stream = point.accept().await;
+            stream.request().await;
+            stream.answer(&page()).await;
+            stream
+        };
+        let (found, mut kept) = futures::join!(client.discover(scope("ns"), None), answers);
+        assert!(found.is_ok());
+        if is_closed {
+            client.close().await;
+        } else {
+            client.point(point.at.0).close().await;
+        }
+        kept.ended().await;
+    }
 }

@@ -141,6 +141,12 @@ impl<B: NetworkBehaviour + Send> Node<B> {
         events.iter().filter(|event| matches(event)).count()
     }
 
+    /// What `pick` makes of the events, in their order.
+    pub(crate) fn all<T>(&self, pick: impl Fn(&B::ToSwarm) -> Option<T>) -> Vec<T> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().filter_map(pick).collect()
+    }
+
     /// Ends it, connections and listeners included.
     pub(crate) async fn kill(mut self) {
         self.task.abort();
