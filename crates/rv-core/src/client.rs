@@ -194,11 +194,6 @@ impl Client {
             for registration in it.registrations.values_mut() {
                 registration.extension_announced(now);
             }
-            // Once, or a point that says now this and now that would be listed without end.
-            if !std::mem::replace(&mut it.was_listed_anew, true) {
-                it.watches.values_mut().for_each(|watch| watch.relist(now));
-                self.restart_lookups(now, point);
-            }
             self.reschedule_all(now, point);
         }
     }

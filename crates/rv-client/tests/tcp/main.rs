@@ -1,8 +1,8 @@
 //! The client against points on this machine, over TCP.
 
+mod dialling;
 mod every_dialect;
 mod hostile;
-mod dialling;
 mod own_point;
 mod raw_point;
 mod scenarios;

@@ -247,22 +247,6 @@ impl Client {
         }
     }
 
-    /// Begins the discoveries under way at a point again: it understands more now, so it may list
-    /// peers that it did not show before.
-    pub(super) fn restart_lookups(&mut self, now: Time, point: PeerId) {
-        let mut out = Vec::new();
-        for (id, operation) in &mut self.operations {
-            if let Operation::Discover(lookup) = operation
-                && let Some(request) = lookup.restart(now, &point)
-                && let Some(it) = self.points.get_mut(&point)
-            {
-                out.extend(request);
-                it.waiting.insert(Work::Lookup(*id));
-            }
-        }
-        self.cancel_all(&out);
-    }
-
     pub(super) fn schedule_expiry(&mut self) {
         self.agenda.set(Task::Cache, self.cache.next_deadline());
     }

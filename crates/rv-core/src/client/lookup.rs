@@ -152,18 +152,6 @@ impl Lookup {
         out
     }
 
-    /// Begins at a point again if it was asked and is not done. Returns the request that is still
-    /// out, if one is. Who goes on from a cookie of its own is left alone.
-    pub(super) fn restart(&mut self, now: Time, point: &PeerId) -> Option<Option<RequestId>> {
-        let leg = self.legs.get_mut(point)?;
-        let was_asked = leg.flight.is_some() || leg.listing.pages() > 0;
-        if leg.done.is_some() || !was_asked || self.options.cookie.is_some() {
-            return None;
-        }
-        leg.listing = Listing::new(now, None);
-        Some(leg.flight.take())
-    }
-
     /// Gives up on one point.
     pub(super) fn drop_point(&mut self, point: &PeerId, cause: &Cause) {
         if let Some(leg) = self.legs.get_mut(point)

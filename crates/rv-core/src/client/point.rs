@@ -31,8 +31,6 @@ pub(super) struct Point {
     /// What is due and may not be sent yet.
     pub(super) waiting: BTreeSet<Work>,
     pub(super) requests: usize,
-    /// What was under way was begun again when the extension became known.
-    pub(super) was_listed_anew: bool,
 }
 
 /// Whether a point answers, as all of its machines together learned it.

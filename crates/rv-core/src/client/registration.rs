@@ -169,9 +169,9 @@ impl Registration {
         }
     }
 
-    /// Registers anew if it is registered or about to be: the point understands more now.
+    /// Registers anew if it is registered at all: the point understands more now.
     pub(super) fn extension_announced(&mut self, now: Time) {
-        if self.is_wanted() && (self.held.is_some() || self.flight.is_some()) {
+        if self.is_wanted() && self.held.is_some() && self.flight.is_none() {
             self.next_at = Some(now);
         }
     }

@@ -1,10 +1,10 @@
 //! Which dialect a point is registered at in.
 
-use rv_core::client::{Cause, DiscoverOptions, Event, Failure, Output, Target, Wanted};
+use rv_core::client::{Cause, Event, Failure, Target, Wanted};
 use rv_proto::{Dialect, EXTENSION_PROTOCOL, Status};
 
 use crate::driver::{Driver, Sent};
-use crate::samples::{entry, granted, in_chat, name, page, point, refused};
+use crate::samples::{granted, name, point, refused};
 
 fn dialect_of(sent: &Sent) -> Dialect {
     match &sent.request {
@@ -218,93 +218,4 @@ fn a_point_cannot_use_up_the_sequence_numbers() {
         driver.events()[1],
         Event::RegistrationFailed { .. }
     ));
-}
-
-#[test]
-fn what_was_asked_before_the_extension_was_known_is_asked_again_once() {
-    let mut driver = Driver::new(1);
-    driver.client.watch(driver.now, &in_chat()).expect("room");
-    let watch = driver.request();
-    driver.answer(watch.id, page(vec![entry(2, 7_200)], "c1"));
-    let watch = driver.request();
-    driver.answer(watch.id, page(vec![], "c2"));
-    let options = DiscoverOptions::default();
-    let now = driver.now;
-    driver
-        .client
-        .discover(now, Target::Every, &in_chat(), options)
-        .expect("starts");
-    let lookup = driver.request();
-    driver.outputs();
-
-    let client = &mut driver.client;
-    client.handle_identified(now, point(1), "", &[EXTENSION_PROTOCOL]);
-    let outputs = driver.outputs();
-    let [
-        Output::Cancel { id: cancelled },
-        Output::Request {
-            id: again, request, ..
-        },
-        Output::Request {
-            request: relisted, ..
-        },
-    ] = &outputs[..]
-    else {
-        panic!("{outputs:?}");
-    };
-    assert_eq!(*cancelled, lookup.id);
-    for request in [request, relisted] {
-        let Wanted::Discover {
-            accepts, cookie, ..
-        } = request
-        else {
-            panic!("{request:?}");
-        };
-        assert!(!accepts.is_empty(), "every dialect is asked for");
-        assert_eq!(*cookie, None, "from the start");
-    }
-    // What had been asked is answered too late to count.
-    driver.answer(lookup.id, page(vec![], ""));
-    driver.answer(*again, page(vec![entry(2, 7_200), entry(3, 7_200)], ""));
-    let found = driver.events().into_iter().find_map(|event| match event {
-        Event::Found { peers, .. } => Some(peers.len()),
-        _ => None,
-    });
-    assert_eq!(found, Some(2));
-
-    let client = &mut driver.client;
-    client.handle_identified(now, point(1), "", &[]);
-    client.handle_identified(now, point(1), "", &[EXTENSION_PROTOCOL]);
-    assert_eq!(driver.outputs(), [], "only once");
-}
-
-#[test]
-fn a_register_that_is_out_when_the_extension_becomes_known_is_followed_by_a_full_one() {
-    let mut driver = Driver::new(1);
-    driver.register(Target::Every);
-    let first = driver.request();
-    let (client, now) = (&mut driver.client, driver.now);
-    client.handle_identified(now, point(1), "", &[EXTENSION_PROTOCOL]);
-    assert_eq!(driver.outputs(), []);
-    driver.answer(first.id, granted(7_200));
-    let second = driver.request();
-    assert!(matches!(
-        second.request,
-        Wanted::Register {
-            counterpart: Some(Dialect::Legacy),
-            ..
-        }
-    ));
-    driver.answer(second.id, granted(7_200));
-    let events = driver.events();
-    assert!(
-        matches!(
-            events[..],
-            [
-                Event::Registered(_),
-                Event::RegisterDone { result: Ok(_), .. }
-            ]
-        ),
-        "{events:?}"
-    );
 }
