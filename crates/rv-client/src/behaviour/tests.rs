@@ -22,12 +22,8 @@ fn address() -> Multiaddr {
 }
 
 fn told(behaviour: &mut Behaviour) -> Vec<PeerId> {
-    let actions = behaviour.actions.drain(..);
-    let told = actions.filter_map(|action| match action {
-        ToSwarm::NewExternalAddrOfPeer { peer_id, .. } => Some(peer_id),
-        _ => None,
-    });
-    told.collect()
+    let told = std::iter::from_fn(|| behaviour.next_address());
+    told.map(|(peer, _)| peer).collect()
 }
 
 #[test]
