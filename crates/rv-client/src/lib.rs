@@ -45,11 +45,11 @@
 //!
 //! # Which peers meet
 //!
-//! Record dialects divide the peers of a namespace: rust's legacy, nim's and js's standard, go's and
-//! py's plain records. A point of this project has an extension for that, and the client finds it
-//! out when it opens its first stream. There it registers in both signed dialects at once, so that
-//! readers of every dialect find it, and it is shown the registrations of all. At any other point it
-//! registers in the one dialect that the point takes, and sees who registered in that.
+//! Record dialects divide the peers of a namespace: rust's legacy, nim's and js's standard, go's
+//! and py's plain records. A point of this project has an extension for that, and the client finds
+//! it out when it opens its first stream. There it registers in both signed dialects at once, so
+//! that readers of every dialect find it, and it is shown the registrations of all. At any other
+//! point it registers in the one dialect that the point takes, and sees who registered in that.
 
 mod behaviour;
 mod clock;

@@ -10,8 +10,8 @@ use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
 
-/// Every configured protocol name; all speak the same messages. In front of them the extension's, so
-/// that what comes of it tells whether the point has it, be there identify or not.
+/// Every configured protocol name; all speak the same messages. In front of them the extension's,
+/// so that what comes of it tells whether the point has it, be there identify or not.
 #[derive(Clone, Debug)]
 pub struct Protocols {
     pub(super) config: Arc<Config>,

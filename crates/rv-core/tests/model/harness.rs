@@ -97,10 +97,10 @@ impl<P: Point> Harness<P> {
 
     fn step(&mut self, op: &Op) -> Result<(), Violation> {
         match *op {
-            Op::Accept { slot, accepts } => {
-                self.walks[slot].accept(accepts);
-                Ok(())
-            }
+            Op::Accept { slot, .. }
+            | Op::Forget { slot }
+            | Op::Odd { slot, .. }
+            | Op::Page { slot, .. } => self.read(slot, op),
             Op::Append => self.append(),
             Op::Back { millis } => {
                 self.now = Time::from_millis(self.now.as_millis().saturating_sub(millis));
@@ -113,24 +113,7 @@ impl<P: Point> Harness<P> {
             }
             Op::Erase { max } => self.erase(max),
             Op::Fail => self.fail(),
-            Op::Forget { slot } => {
-                self.walks[slot].forget();
-                Ok(())
-            }
-            Op::Odd { slot, odd } => {
-                self.walks[slot].odd((self.now, &self.point, &self.model), odd)
-            }
             Op::Nothing => Ok(()),
-            Op::Page {
-                slot,
-                entries_max,
-                page_bytes_max,
-            } => {
-                let state = (self.now, &self.point, &self.model);
-                self.walks[slot]
-                    .page(state, (entries_max, page_bytes_max))
-                    .map(drop)
-            }
             Op::Register {
                 peer,
                 version,
@@ -166,6 +149,25 @@ impl<P: Point> Harness<P> {
                 Ok(())
             }
         }
+    }
+
+    /// What a reader does.
+    fn read(&mut self, slot: usize, op: &Op) -> Result<(), Violation> {
+        let state = (self.now, &self.point, &self.model);
+        let walk = &mut self.walks[slot];
+        match *op {
+            Op::Accept { accepts, .. } => walk.accept(accepts),
+            Op::Odd { odd, .. } => walk.odd(state, odd)?,
+            Op::Page {
+                entries_max,
+                page_bytes_max,
+                ..
+            } => {
+                walk.page(state, (entries_max, page_bytes_max))?;
+            }
+            _ => walk.forget(),
+        }
+        Ok(())
     }
 
     /// A fact that was applied before comes again.
