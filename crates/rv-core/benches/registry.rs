@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use libp2p_identity::PeerId;
-use rv_core::{Limits, Operation, Query, Registry, Submitted, Writer};
+use rv_core::{Limits, Operation, Query, Reader, Registry, Submitted, Writer};
 use rv_proto::multiaddr::Multiaddr;
 use rv_proto::{
     Dialect, DialectSet, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX, Record, Records, Registered,
@@ -96,13 +96,11 @@ fn filled(registrations: usize, plain_every: usize) -> Registry {
 
 fn query(scope: Scope, dialect_default: Dialect) -> Query {
     Query {
-        reader: peer(usize::MAX),
+        reader: Reader::unknown(peer(usize::MAX), dialect_default),
         scope,
         cookie: None,
         entries_max: PAGE,
         page_bytes_max: RESPONSE_BYTES_MAX,
-        accepts: DialectSet::EMPTY,
-        dialect_default,
     }
 }
 
@@ -167,10 +165,8 @@ fn discover(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new("100", &parameter), |b| {
                 b.iter(|| registry.discover(NOW, &hundred).expect("a page").to_frame());
             });
-            let every = Query {
-                accepts: DialectSet::ALL,
-                ..hundred.clone()
-            };
+            let mut every = hundred.clone();
+            every.reader.accepts = DialectSet::ALL;
             group.bench_function(BenchmarkId::new("100-of-every-dialect", &parameter), |b| {
                 b.iter(|| registry.discover(NOW, &every).expect("a page").to_frame());
             });

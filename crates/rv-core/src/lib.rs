@@ -56,6 +56,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agents;
 pub mod client;
 mod limits;
 mod refusal;
@@ -63,8 +64,9 @@ mod registry;
 mod session;
 mod writer;
 
+pub use agents::Agents;
 pub use limits::{Limits, Rules, RulesError};
 pub use refusal::Refusal;
-pub use registry::{Digest, Page, Query, Reading, Registration, Registry, Replay, Source};
+pub use registry::{Digest, Page, Query, Reader, Reading, Registration, Registry, Replay, Source};
 pub use session::{Output, Report, Session, StreamId};
 pub use writer::{Operation, Submitted, Ticket, Verdict, Writer};

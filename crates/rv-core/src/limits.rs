@@ -1,7 +1,11 @@
 //! Every bound of a point, with its default and the reason for it.
 
+use std::time::Duration;
+
 use rv_proto::{Dialect, RESPONSE_BYTES_MAX, Ttl};
 use thiserror::Error;
+
+use crate::Agents;
 
 /// What a point allows in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +29,20 @@ pub struct Rules {
     /// The dialect of readers about whom nothing is known. Default legacy: rust clients are the
     /// largest installed base, and nim and go skip entries that they cannot parse.
     pub dialect_default: Dialect,
+    /// The dialects of programs, by the agent that they name in identify. Default: the known
+    /// implementations.
+    pub agents: Agents,
+    /// How long the first DISCOVER of a reader of whom nothing is known waits for what identify
+    /// says. Default 0, not at all: only a shell that hands in what identify says gains from it.
+    /// 500 ms at the most, which is several round trips around the world: a reader that has said
+    /// nothing until then is not to be kept waiting.
+    pub identify_wait: Duration,
 }
 
 impl Rules {
+    /// The longest [`identify_wait`](Self::identify_wait).
+    pub const IDENTIFY_WAIT_MAX: Duration = Duration::from_millis(500);
+
     /// Below this a page could not hold one entry of the largest record and namespace.
     pub const PAGE_BYTES_MIN: usize = 8_192;
 
@@ -49,6 +64,12 @@ impl Rules {
                 min: self.ttl_min,
                 max: self.ttl_max,
             });
+        }
+        if self.agents.len() > Agents::NAMES_MAX || self.agents.has_empty_name() {
+            return Err(RulesError::Agents);
+        }
+        if self.identify_wait > Self::IDENTIFY_WAIT_MAX {
+            return Err(RulesError::IdentifyWait);
         }
         if self.page_entries_max == 0 {
             return Err(RulesError::PageEntries);
@@ -72,6 +93,8 @@ impl Default for Rules {
             page_bytes_max: RESPONSE_BYTES_MAX,
             discover_all: true,
             dialect_default: Dialect::Legacy,
+            agents: Agents::default(),
+            identify_wait: Duration::ZERO,
         }
     }
 }
@@ -80,6 +103,15 @@ impl Default for Rules {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RulesError {
+    /// Too many names, or one that every agent contains.
+    #[error(
+        "the table of agents may have {max} names at the most, and none that is empty",
+        max = Agents::NAMES_MAX
+    )]
+    Agents,
+    /// Readers would be kept waiting.
+    #[error("a reader may be kept waiting for identify for 500 ms at the most")]
+    IdentifyWait,
     /// A page that may hold nothing.
     #[error("a page must hold at least 1 entry")]
     PageEntries,

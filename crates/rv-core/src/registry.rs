@@ -5,6 +5,7 @@ mod discover;
 mod forms;
 mod index;
 mod invariants;
+mod reader;
 mod reading;
 mod registration;
 mod replay;
@@ -19,7 +20,8 @@ use rv_proto::{
 
 pub use digest::Digest;
 pub use discover::{Page, Query};
-pub use reading::{Reading, Source};
+pub use reader::{Reader, Source};
+pub use reading::Reading;
 pub use registration::Registration;
 pub use replay::Replay;
 

@@ -1,5 +1,7 @@
 //! One connection's requests: what is asked, in which order, and what is answered.
 
+mod known;
+mod output;
 mod request;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -7,110 +9,16 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_proto::{
-    DecodeError, DiscoverResponse, Namespace, Origin, Record, Records, RegisterResponse, Request,
-    Response, Scope, SubscribeResponse, Ttl, UnverifiedRecord, encode_frame,
+    Dialect, DiscoverRequest, DiscoverResponse, Namespace, Origin, Record, Records,
+    RegisterRequest, RegisterResponse, Request, Response, Scope, SubscribeResponse, Time, Ttl,
+    encode_frame,
 };
 
-use crate::registry::{Page, Query};
+use crate::registry::{Page, Query, Reading};
 use crate::{Operation, Refusal, Rules, Verdict};
+pub use output::{Output, Report, StreamId};
 
-/// A stream of the connection, numbered by the shell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StreamId(pub u64);
-
-/// What the shell does next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Ask the registry, then call [`Session::handle_page`].
-    Discover {
-        /// The stream that waits.
-        stream: StreamId,
-        /// The question.
-        query: Query,
-    },
-    /// Nothing is answered: read the stream's next frame.
-    Next {
-        /// The stream that may go on.
-        stream: StreamId,
-    },
-    /// Something that an operator or the embedding application may want to know.
-    Report(Report),
-    /// Reset the stream: its bytes are no request.
-    Reset {
-        /// The stream.
-        stream: StreamId,
-        /// What is wrong with them.
-        error: DecodeError,
-    },
-    /// Write the frame, then read the stream's next.
-    Respond {
-        /// The stream that waited.
-        stream: StreamId,
-        /// The answer, length prefix included.
-        frame: Bytes,
-    },
-    /// Give the operation to the [`Writer`](crate::Writer), in the order of these outputs, then
-    /// call [`Session::handle_verdict`].
-    Submit {
-        /// The stream that waits.
-        stream: StreamId,
-        /// What is to be changed.
-        operation: Operation,
-    },
-    /// Check the records' signatures, or find them equal to verified ones, then call
-    /// [`Session::handle_verified`].
-    Verify {
-        /// The stream that waits.
-        stream: StreamId,
-        /// Where the peer registers, which is where an equal record may be held already.
-        namespace: Namespace,
-        /// One record, or two that say the same in two dialects.
-        records: Vec<UnverifiedRecord>,
-    },
-}
-
-/// What happened on a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// A REGISTER was granted.
-    Registered {
-        /// Where.
-        namespace: Namespace,
-        /// For how long.
-        ttl: Ttl,
-    },
-    /// A REGISTER was refused.
-    RegisterRefused {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// An UNREGISTER was acted on.
-    Unregistered {
-        /// Which registrations.
-        scope: Scope,
-        /// How many there were.
-        count: usize,
-    },
-    /// An UNREGISTER could not be kept, or is not known to be. The protocol has no answer to it.
-    UnregisterLost {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// A DISCOVER was answered.
-    Discovered {
-        /// What was listed.
-        scope: Scope,
-        /// How many entries the answer has.
-        count: usize,
-    },
-    /// A DISCOVER was refused.
-    DiscoverRefused {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// A subscription was refused.
-    SubscribeRefused,
-}
+use known::Known;
 
 /// The requests of one connection.
 ///
@@ -120,6 +28,8 @@ pub enum Report {
 ///   [`Output::Next`] of the one before.
 /// - Writes are submitted in the order in which they were read, on whatever stream. A DISCOVER
 ///   waits for the writes that were read before it, so that a peer always reads its own writes.
+/// - The first DISCOVER of a reader of whom nothing is known may wait for what identify says, for
+///   [`Rules::identify_wait`] at the most.
 /// - Every request that can be decoded gets one answer of its own type, UNREGISTER apart, which has
 ///   none.
 ///
@@ -137,6 +47,9 @@ pub struct Session {
     /// DISCOVERs behind writes, in the order in which they were read.
     waiting: VecDeque<WaitingQuery>,
     asked: BTreeMap<StreamId, Scope>,
+    /// DISCOVERs that wait to learn who asks.
+    held: BTreeMap<StreamId, Query>,
+    known: Known,
     outputs: VecDeque<Output>,
 }
 
@@ -174,40 +87,24 @@ impl Session {
         Self {
             peer,
             origin,
+            known: Known::new(&rules),
             rules,
             writes: VecDeque::new(),
             writes_read: 0,
             waiting: VecDeque::new(),
             asked: BTreeMap::new(),
+            held: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
 
-    /// Takes one frame's payload.
-    pub fn handle_frame(&mut self, stream: StreamId, payload: Bytes) {
+    /// Takes one frame's payload. `is_last` says that the peer closed the stream for writing right
+    /// behind it.
+    pub fn handle_frame(&mut self, stream: StreamId, payload: Bytes, is_last: bool) {
         match Request::decode(payload) {
-            Ok(Request::Register(request)) => {
-                match request::read_register(request, &self.peer, &self.rules) {
-                    Ok(request::WantedRegistration {
-                        namespace,
-                        ttl,
-                        records,
-                    }) => {
-                        let stage = Stage::Verifying {
-                            namespace: namespace.clone(),
-                            ttl,
-                        };
-                        self.enqueue(stream, stage);
-                        self.outputs.push_back(Output::Verify {
-                            stream,
-                            namespace,
-                            records,
-                        });
-                    }
-                    Err(refusal) => self.refuse_register(stream, refusal),
-                }
-            }
+            Ok(Request::Register(request)) => self.register(stream, request),
             Ok(Request::Unregister(request)) => {
+                self.known.unregisters(&request);
                 match request::read_unregister(&request, &self.peer) {
                     Some(scope) => {
                         self.enqueue(stream, Stage::Ready(Operation::Unregister { scope }));
@@ -216,15 +113,110 @@ impl Session {
                     None => self.outputs.push_back(Output::Next { stream }),
                 }
             }
-            Ok(Request::Discover(request)) => {
-                match request::read_discover(request, self.peer, &self.rules) {
-                    Ok(query) => self.ask(stream, query),
-                    Err(refusal) => self.refuse_discover(stream, refusal),
-                }
+            Ok(Request::Discover(request)) => self.discover(stream, request, is_last),
+            Ok(Request::Subscribe(_)) => {
+                self.known.subscribes();
+                self.refuse_subscribe(stream);
             }
-            Ok(Request::Subscribe(_)) => self.refuse_subscribe(stream),
             Err(error) => self.outputs.push_back(Output::Reset { stream, error }),
         }
+    }
+
+    fn register(&mut self, stream: StreamId, request: RegisterRequest) {
+        self.known.registers(&request);
+        match request::read_register(request, &self.peer, &self.rules) {
+            Ok(request::WantedRegistration {
+                namespace,
+                ttl,
+                records,
+            }) => {
+                let stage = Stage::Verifying {
+                    namespace: namespace.clone(),
+                    ttl,
+                };
+                self.enqueue(stream, stage);
+                self.outputs.push_back(Output::Verify {
+                    stream,
+                    namespace,
+                    records,
+                });
+            }
+            Err(refusal) => self.refuse_register(stream, refusal),
+        }
+    }
+
+    fn discover(&mut self, stream: StreamId, request: DiscoverRequest, is_last: bool) {
+        if is_last {
+            self.known.closed();
+        }
+        let reader = self.known.reader(self.peer, request.accepts, &self.rules);
+        match request::read_discover(request, reader, &self.rules) {
+            Ok(query) => self.ask(stream, query),
+            Err(refusal) => self.refuse_discover(stream, refusal),
+        }
+    }
+
+    /// Takes the answer to [`Output::Read`]. `now` is by any clock that does not go back, the same
+    /// for all calls.
+    pub fn handle_reading(
+        &mut self,
+        now: Time,
+        stream: StreamId,
+        reading: Result<Reading, Refusal>,
+    ) {
+        let Some(query) = self.held.remove(&stream) else {
+            return;
+        };
+        let is_guess = reading.is_ok_and(|reading| reading.source.is_guess());
+        if is_guess && self.known.waits(now, &self.rules) {
+            self.held.insert(stream, query);
+            self.outputs.push_back(Output::AwaitClose { stream });
+        } else {
+            self.outputs.push_back(Output::Discover { stream, query });
+        }
+    }
+
+    /// Takes note that the peer closed a stream for writing behind a request that is in work.
+    pub fn handle_closed(&mut self, stream: StreamId) {
+        if self.held.contains_key(&stream) {
+            self.known.closed();
+            self.answer_held();
+        }
+    }
+
+    /// Takes what the peer says about itself in identify: its agent, and the dialect of its signed
+    /// record if it sent one.
+    pub fn handle_identified(&mut self, agent: &str, record: Option<Dialect>) {
+        self.known.identified(&self.rules.agents, agent, record);
+        self.answer_held();
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). Any other call may change it.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let until = self.known.wait_until();
+        until.filter(|_| !self.held.is_empty())
+    }
+
+    /// Ends what lasted until `now`. It may be called at any time.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.known.wait_until().is_some() && !self.known.waits(now, &self.rules) {
+            self.answer_held();
+        }
+    }
+
+    /// Nobody waits any longer: what is not known now is guessed.
+    fn answer_held(&mut self) {
+        for (stream, query) in std::mem::take(&mut self.held) {
+            let query = self.with_what_is_known(query);
+            self.outputs.push_back(Output::Discover { stream, query });
+        }
+    }
+
+    /// More may be known by now than when the request came.
+    fn with_what_is_known(&self, query: Query) -> Query {
+        let accepts = query.reader.accepts;
+        let reader = self.known.reader(self.peer, accepts, &self.rules);
+        Query { reader, ..query }
     }
 
     /// Takes the outcome of [`Output::Verify`].
@@ -319,6 +311,7 @@ impl Session {
     /// checked yet.
     pub fn handle_stream_closed(&mut self, stream: StreamId) {
         self.asked.remove(&stream);
+        self.held.remove(&stream);
         self.waiting.retain(|waiting| waiting.stream != stream);
         let is_unverified = |write: &Write| matches!(write.stage, Stage::Verifying { .. });
         self.writes
@@ -369,7 +362,7 @@ impl Session {
     fn ask(&mut self, stream: StreamId, query: Query) {
         self.asked.insert(stream, query.scope.clone());
         if self.writes.is_empty() {
-            self.outputs.push_back(Output::Discover { stream, query });
+            self.read(stream, query);
         } else {
             let after_write = self.writes_read;
             self.waiting.push_back(WaitingQuery {
@@ -387,8 +380,18 @@ impl Session {
                 return;
             }
             if let Some(WaitingQuery { stream, query, .. }) = self.waiting.pop_front() {
-                self.outputs.push_back(Output::Discover { stream, query });
+                self.read(stream, query);
             }
+        }
+    }
+
+    fn read(&mut self, stream: StreamId, query: Query) {
+        let query = self.with_what_is_known(query);
+        if self.known.may_wait(query.reader.accepts) {
+            self.held.insert(stream, query.clone());
+            self.outputs.push_back(Output::Read { stream, query });
+        } else {
+            self.outputs.push_back(Output::Discover { stream, query });
         }
     }
 

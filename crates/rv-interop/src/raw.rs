@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::channel::{mpsc, oneshot};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, SinkExt as _, StreamExt as _};
-use libp2p::swarm::{Stream, StreamProtocol};
-use libp2p::{Multiaddr, PeerId};
+use libp2p::swarm::{NetworkBehaviour, Stream, StreamProtocol, Swarm};
+use libp2p::{Multiaddr, PeerId, identify};
 
 use crate::opener::{Opener, Opening};
 use crate::swarm::peer_of;
@@ -14,6 +14,13 @@ use crate::wire::{self, Register, RegisterReply, Reply};
 use crate::{Identity, Point, Task, Via, connect, eventually, new_swarm, within};
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
+
+/// Opens streams, and says who it is.
+#[derive(NetworkBehaviour)]
+struct Named {
+    identify: identify::Behaviour,
+    opener: Opener,
+}
 
 /// A connection to a point on which streams are opened by hand.
 #[derive(Debug)]
@@ -37,7 +44,31 @@ impl RawClient {
     /// Connects to whoever is at an address.
     pub async fn dial(address: &Multiaddr, identity: Identity) -> Self {
         let (openings, wanted) = mpsc::channel(16);
-        let mut swarm = new_swarm(identity.key(), Opener::new(peer_of(address), wanted));
+        let swarm = new_swarm(identity.key(), Opener::new(peer_of(address), wanted));
+        Self::start(swarm, address, identity, openings).await
+    }
+
+    /// Connects to whoever is at an address, and tells in identify that its program is `agent`.
+    pub async fn dial_named(address: &Multiaddr, identity: Identity, agent: &str) -> Self {
+        let (openings, wanted) = mpsc::channel(16);
+        let config = identify::Config::new("/test/1".to_owned(), identity.key().public());
+        let named = Named {
+            identify: identify::Behaviour::new(config.with_agent_version(agent.to_owned())),
+            opener: Opener::new(peer_of(address), wanted),
+        };
+        let swarm = new_swarm(identity.key(), named);
+        Self::start(swarm, address, identity, openings).await
+    }
+
+    async fn start<B>(
+        mut swarm: Swarm<B>,
+        address: &Multiaddr,
+        identity: Identity,
+        openings: mpsc::Sender<Opening>,
+    ) -> Self
+    where
+        B: NetworkBehaviour<ToSwarm: Send> + Send,
+    {
         connect(&mut swarm, address).await;
         let task = Task::spawn(async move {
             loop {

@@ -5,7 +5,8 @@ use std::path::Path;
 use libp2p::Multiaddr;
 use rv_interop::wire::{Discover, Register};
 use rv_interop::{Identity, RawClient, Stock, Via, within};
-use rv_server::daemon::{Config, Daemon, DaemonError};
+use rv_server::daemon::{Config, Daemon, DaemonError, NamedDialect};
+use rv_server::rv_proto::Dialect;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -129,5 +130,37 @@ async fn what_the_file_says_holds() {
     let mut second = client.open_as(canvas).await.expect("both names are spoken");
     assert_eq!(second.peers(NAMESPACE).await, [client.peer()]);
     client.open().await.reset("the limit of 2").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_answers_readers_that_never_registered_as_identify_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(folder.path());
+    let own = ("my-nim-app".to_owned(), NamedDialect(Dialect::Standard));
+    config.rules.agents.extend([own]);
+    let daemon = Running::start(config).await;
+    let address = &daemon.addresses[0];
+    let legacy = RawClient::dial(address, Identity::new()).await;
+    legacy.register(NAMESPACE).await;
+    let standard = RawClient::dial(address, Identity::new()).await;
+    let request = Register::new(NAMESPACE, standard.identity().standard());
+    standard.open().await.register_ok(&request).await;
+
+    for address in &daemon.addresses {
+        for (agent, forms) in [
+            ("py-libp2p/0.8.1", &["plain", "plain"][..]),
+            ("nim-libp2p", &["standard"]),
+            ("my-nim-app/1", &["standard"]),
+            ("rust-libp2p/0.47.0", &["legacy"]),
+            ("my-app/1", &["legacy"]),
+        ] {
+            let reader = RawClient::dial_named(address, Identity::new(), agent).await;
+            let request = Discover::new(NAMESPACE);
+            let entries = reader.open().await.discover(&request).await.entries;
+            let seen: Vec<_> = entries.iter().map(|entry| entry.dialect()).collect();
+            assert_eq!(seen, forms, "{agent}");
+        }
+    }
     daemon.stop().await;
 }

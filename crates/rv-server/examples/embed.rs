@@ -1,5 +1,9 @@
 //! A rendezvous point inside an application's own swarm, and a stock client that uses it.
 //!
+//! The point serves peers of several dialects, and most of them fail a whole list over one entry of
+//! another. What identify says tells which one a peer reads, but the swarm tells it to nobody but the
+//! application: so this one hands it on.
+//!
 //! `cargo run -p rv-server --example embed` prints what both see, and ends by itself.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
@@ -11,6 +15,8 @@ use futures::StreamExt as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{SwarmBuilder, identify, noise, tcp, yamux};
+use rv_server::rv_core::Rules;
+use rv_server::rv_proto::{Dialect, classify};
 use rv_server::{Behaviour, Config, random_epoch};
 
 #[path = "common/stock.rs"]
@@ -34,9 +40,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         )?
         .with_behaviour(|key| -> Result<App, Box<dyn Error + Send + Sync>> {
             let identify = identify::Config::new("/my-app/1.0.0".to_owned(), key.public());
+            let mut config = Config::default();
+            // Who is unknown is answered when identify has said who it is, or after this.
+            config.rules.identify_wait = Rules::IDENTIFY_WAIT_MAX;
             Ok(App {
                 identify: identify::Behaviour::new(identify),
-                rendezvous: Behaviour::in_memory(Config::default(), random_epoch())?,
+                rendezvous: Behaviour::in_memory(config, random_epoch())?,
             })
         })?
         .build();
@@ -50,10 +59,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = stock::register_and_discover(address);
     let serve = async {
         loop {
-            if let SwarmEvent::Behaviour(AppEvent::Rendezvous(event)) =
-                point.select_next_some().await
-            {
-                println!("the point saw {:?}", event.report);
+            match point.select_next_some().await {
+                SwarmEvent::Behaviour(AppEvent::Rendezvous(event)) => {
+                    println!("the point saw {:?}", event.report);
+                }
+                SwarmEvent::Behaviour(AppEvent::Identify(identify::Event::Received {
+                    peer_id,
+                    info,
+                    ..
+                })) => {
+                    let record = record_dialect(&info);
+                    let rendezvous = &mut point.behaviour_mut().rendezvous;
+                    rendezvous.on_identified(peer_id, &info.agent_version, record);
+                }
+                _ => {}
             }
         }
     };
@@ -62,4 +81,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         () = serve => {}
     }
     Ok(())
+}
+
+/// The dialect of the signed record that a peer may send in identify.
+fn record_dialect(info: &identify::Info) -> Option<Dialect> {
+    let record = info.signed_peer_record.clone()?;
+    classify(&record.into_protobuf_encoding()).ok()
 }

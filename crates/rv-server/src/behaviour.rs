@@ -1,6 +1,6 @@
 //! The behaviour to put into a swarm.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,14 +11,16 @@ use libp2p_core::transport::PortUse;
 use libp2p_core::{Endpoint, Multiaddr};
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm,
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandlerInEvent,
+    ToSwarm,
 };
 use multiaddr::Protocol;
-use rv_core::{Registry, Report};
-use rv_proto::{Epoch, Namespace, Origin};
+use rv_core::{Agents, Registry, Report};
+use rv_proto::{Dialect, Epoch, Namespace, Origin};
 
 use crate::committer::{Open, tidy_some};
 use crate::desk::{Home, Point};
+use crate::handler::Identified;
 use crate::{Config, ConfigError, Handler, Stats, SystemClock};
 
 /// A rendezvous point for any swarm.
@@ -30,12 +32,27 @@ use crate::{Config, ConfigError, Handler, Stats, SystemClock};
 /// What it holds is bounded by [`Limits`](rv_core::Limits), what one connection may have open by
 /// [`StreamLimits`](crate::StreamLimits). How many connections there are is the swarm's matter:
 /// put `connection_limits` beside it.
+///
+/// # Which dialect a reader reads
+///
+/// Most readers fail a whole list over one entry in another dialect than theirs. Readers that never
+/// registered are best told by what identify says of them, which the swarm tells the application
+/// alone: call [`on_identified`](Self::on_identified) for each, and set
+/// [`Rules::identify_wait`](rv_core::Rules::identify_wait), so that their first request waits for it.
 #[derive(Debug)]
 pub struct Behaviour {
     config: Arc<Config>,
     open: Arc<Open>,
-    events: VecDeque<Event>,
+    actions: VecDeque<ToSwarm<Event, Identified>>,
+    /// Connected peers.
+    peers: BTreeMap<PeerId, Connected>,
     tick: Option<Delay>,
+}
+
+#[derive(Debug, Default)]
+struct Connected {
+    connections: BTreeSet<ConnectionId>,
+    identified: Option<Identified>,
 }
 
 /// What a peer did. Emitted unless [`Config::events`] is off.
@@ -74,7 +91,8 @@ impl Behaviour {
         Self {
             config: Arc::new(config),
             open,
-            events: VecDeque::new(),
+            actions: VecDeque::new(),
+            peers: BTreeMap::new(),
             tick: None,
         }
     }
@@ -111,17 +129,58 @@ impl Behaviour {
         self.point().expire()
     }
 
+    /// Takes what a peer says about itself in identify: the name of its program, and the dialect of
+    /// the signed record that it sent, if it sent one. It tells which dialect the peer reads, as
+    /// [`Rules::agents`](rv_core::Rules::agents) has it.
+    ///
+    /// Of peers that are not connected nothing is kept.
+    pub fn on_identified(&mut self, peer: PeerId, agent: &str, record_dialect: Option<Dialect>) {
+        let Some(connected) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let end = agent.floor_char_boundary(Agents::AGENT_BYTES_MAX);
+        let identified = Identified {
+            agent: agent[..end].into(),
+            record: record_dialect,
+        };
+        if connected.identified.as_ref() == Some(&identified) {
+            return;
+        }
+        for connection in &connected.connections {
+            self.actions.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::One(*connection),
+                event: identified.clone(),
+            });
+        }
+        connected.identified = Some(identified);
+    }
+
     fn point(&self) -> &Point {
         &self.open.0
     }
 
     fn handler(&self, peer: PeerId, remote: &Multiaddr) -> Handler {
-        Handler::new(
+        let mut handler = Handler::new(
             peer,
             origin(remote),
             Arc::clone(&self.config),
             Arc::clone(&self.open),
-        )
+        );
+        let connected = self.peers.get(&peer);
+        if let Some(identified) = connected.and_then(|it| it.identified.as_ref()) {
+            handler.identified(identified);
+        }
+        handler
+    }
+
+    fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(connected) = self.peers.get_mut(&peer) {
+            connected.connections.remove(&connection);
+            if connected.connections.is_empty() {
+                self.peers.remove(&peer);
+            }
+        }
     }
 }
 
@@ -159,15 +218,25 @@ impl NetworkBehaviour for Behaviour {
         Ok(self.handler(peer, remote))
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(it) => {
+                let connected = self.peers.entry(it.peer_id).or_default();
+                connected.connections.insert(it.connection_id);
+            }
+            FromSwarm::ConnectionClosed(it) => self.disconnected(it.peer_id, it.connection_id),
+            _ => {}
+        }
+    }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, report: Report) {
-        self.events.push_back(Event { peer, report });
+        let event = Event { peer, report };
+        self.actions.push_back(ToSwarm::GenerateEvent(event));
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
-        if let Some(event) = self.events.pop_front() {
-            return Poll::Ready(ToSwarm::GenerateEvent(event));
+        if let Some(action) = self.actions.pop_front() {
+            return Poll::Ready(action);
         }
         if let Some(tick) = &mut self.tick {
             while tick.poll_unpin(cx).is_ready() {

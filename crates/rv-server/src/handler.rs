@@ -7,18 +7,20 @@ mod upgrade;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use futures_timer::Delay;
 use libp2p_core::upgrade::DeniedUpgrade;
 use libp2p_identity::PeerId;
 use libp2p_swarm::handler::{ConnectionEvent, FullyNegotiatedInbound};
 use libp2p_swarm::{ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol};
-use rv_core::{Output, Page, Query, Refusal, Report, Session, StreamId, Verdict};
-use rv_proto::{Namespace, Origin, Record, UnverifiedRecord};
+use rv_core::{Output, Page, Query, Reading, Refusal, Report, Session, Source, StreamId, Verdict};
+use rv_proto::{Dialect, DialectSet, Namespace, Origin, Record, Time, UnverifiedRecord};
 
 use crate::Config;
 use crate::committer::Open;
@@ -40,6 +42,21 @@ pub struct Handler {
     /// in many places.
     verified: [Option<Bytes>; 3],
     reports: VecDeque<Report>,
+    /// When the session's clock began.
+    started: Instant,
+    /// Runs while requests wait for identify, to the time that is with it.
+    wait: Option<(Time, Delay)>,
+    /// How the last DISCOVER was read, to tell only what is new.
+    told: Option<(DialectSet, Source)>,
+}
+
+/// What a peer says about itself in identify, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// The name of its program.
+    pub(crate) agent: Arc<str>,
+    /// The dialect of its signed record, if it sent one.
+    pub(crate) record: Option<Dialect>,
 }
 
 /// Requests of one connection before the task's others get their turn.
@@ -65,7 +82,21 @@ impl Handler {
             verdicts: FuturesUnordered::new(),
             verified: [const { None }; 3],
             reports: VecDeque::new(),
+            started: Instant::now(),
+            wait: None,
+            told: None,
         }
+    }
+
+    /// Takes what identify says.
+    pub(crate) fn identified(&mut self, Identified { agent, record }: &Identified) {
+        self.session.handle_identified(agent, *record);
+    }
+
+    /// The session's time: any clock that does not go back.
+    fn session_now(&self) -> Time {
+        let millis = self.started.elapsed().as_millis();
+        Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     fn point(&self) -> &Point {
@@ -102,6 +133,10 @@ impl Handler {
                 self.handle_stream(event);
                 continue;
             }
+            // 6. Requests that waited for identify long enough.
+            if self.poll_wait(cx).is_ready() {
+                continue;
+            }
             if frames == 0 {
                 cx.waker().wake_by_ref();
             }
@@ -109,9 +144,30 @@ impl Handler {
         }
     }
 
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = self.session.poll_timeout() else {
+            self.wait = None;
+            return Poll::Pending;
+        };
+        let now = self.session_now();
+        if until <= now {
+            self.session.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        let (_, delay) = match &mut self.wait {
+            Some(wait) if wait.0 == until => wait,
+            wait => wait.insert((until, Delay::new(until.saturating_since(now)))),
+        };
+        // It may fire a moment early by the session's clock: then it is set again.
+        delay.poll_unpin(cx).map(|()| self.wait = None)
+    }
+
     fn handle_stream(&mut self, event: PoolEvent) {
         match event {
-            PoolEvent::Frame(stream, payload) => self.session.handle_frame(stream, payload),
+            PoolEvent::Closed(stream) => self.session.handle_closed(stream),
+            PoolEvent::Frame(stream, payload, is_last) => {
+                self.session.handle_frame(stream, payload, is_last);
+            }
             PoolEvent::Ended(stream, end) => {
                 self.session.handle_stream_closed(stream);
                 match end {
@@ -132,11 +188,20 @@ impl Handler {
 
     fn perform(&mut self, output: Output) {
         match output {
+            Output::AwaitClose { stream } => {
+                add(&self.point().counters.discovers_held, 1);
+                self.streams.await_end(stream);
+            }
             Output::Discover { stream, query } => {
                 let page = self.discover(query);
                 self.session.handle_page(stream, page);
             }
             Output::Next { stream } => self.streams.read_next(stream),
+            Output::Read { stream, query } => {
+                let reading = self.point().registry().reading(&query);
+                let now = self.session_now();
+                self.session.handle_reading(now, stream, reading);
+            }
             Output::Report(report) => self.report(report),
             Output::Reset { stream, error } => {
                 add(&self.point().counters.undecodable, 1);
@@ -162,7 +227,7 @@ impl Handler {
         }
     }
 
-    fn discover(&self, mut query: Query) -> Result<Page, Refusal> {
+    fn discover(&mut self, mut query: Query) -> Result<Page, Refusal> {
         let point = self.point();
         if point.counters.unread_bytes() >= self.config.streams.unread_bytes_total / 2 {
             query.page_bytes_max = query.page_bytes_max.min(PAGE_BYTES_UNDER_PRESSURE);
@@ -170,7 +235,22 @@ impl Handler {
         let page = point.registry().discover(point.now(), &query)?;
         let (scope, reading) = (&query.scope, page.reading());
         tracing::trace!(peer = %self.peer, ?scope, ?reading, "discover");
+        self.note_reading(reading);
         Ok(page)
+    }
+
+    fn note_reading(
+        &mut self,
+        Reading {
+            dialects, source, ..
+        }: Reading,
+    ) {
+        self.point().counters.count_source(source);
+        if self.told != Some((dialects, source)) {
+            self.told = Some((dialects, source));
+            let source = source.name();
+            tracing::debug!(peer = %self.peer, ?dialects, source, "the reader's dialect is decided");
+        }
     }
 
     /// Checks signatures, but not of a record that was checked before, and not for a peer that
@@ -238,7 +318,7 @@ fn wait(
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = std::convert::Infallible;
+    type FromBehaviour = Identified;
     type ToBehaviour = Report;
     type InboundProtocol = Protocols;
     type OutboundProtocol = DeniedUpgrade;
@@ -261,8 +341,8 @@ impl ConnectionHandler for Handler {
             .map(ConnectionHandlerEvent::NotifyBehaviour)
     }
 
-    fn on_behaviour_event(&mut self, event: std::convert::Infallible) {
-        match event {}
+    fn on_behaviour_event(&mut self, event: Identified) {
+        self.identified(&event);
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Protocols, DeniedUpgrade>) {

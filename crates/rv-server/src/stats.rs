@@ -5,7 +5,7 @@ use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rv_core::{Refusal, Report};
+use rv_core::{Refusal, Report, Source};
 
 /// What a point holds and has done since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Stats {
     pub discovers: u64,
     /// DISCOVERs refused.
     pub discovers_refused: u64,
+    /// DISCOVERs that waited for what identify says of the reader.
+    pub discovers_held: u64,
     /// Subscriptions refused.
     pub subscribes_refused: u64,
     /// Streams reset because their bytes were no request.
@@ -45,6 +47,8 @@ pub struct Stats {
     pub erased: u64,
     /// Refusals by [`Refusal::name`].
     pub refusals: BTreeMap<&'static str, u64>,
+    /// DISCOVERs answered, by what decided the reader's dialect: the [`Source::name`]s.
+    pub dialects_decided: BTreeMap<&'static str, u64>,
 }
 
 /// The live side of [`Stats`].
@@ -56,6 +60,8 @@ pub(crate) struct Counters {
     unregisters_lost: AtomicU64,
     discovers: AtomicU64,
     discovers_refused: AtomicU64,
+    pub(crate) discovers_held: AtomicU64,
+    by_source: [AtomicU64; Source::ALL.len()],
     subscribes_refused: AtomicU64,
     pub(crate) undecodable: AtomicU64,
     pub(crate) streams_refused: AtomicU64,
@@ -121,6 +127,17 @@ impl Counters {
         *refusals.entry(refusal.name()).or_default() += 1;
     }
 
+    /// Counts a DISCOVER by what decided its reader's dialect.
+    pub(crate) fn count_source(&self, source: Source) {
+        add(&self.by_source[source as usize], 1);
+    }
+
+    fn dialects_decided(&self) -> BTreeMap<&'static str, u64> {
+        let counts = Source::ALL.into_iter().zip(&self.by_source);
+        let counts = counts.map(|(source, count)| (source.name(), count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// A stream keeps `after` where it kept `before`.
     pub(crate) fn change_load(&self, before: Load, after: Load) {
         self.in_work.fetch_add(after.in_work, Ordering::Relaxed);
@@ -153,6 +170,8 @@ impl Counters {
             unregisters_lost: load(&self.unregisters_lost),
             discovers: load(&self.discovers),
             discovers_refused: load(&self.discovers_refused),
+            discovers_held: load(&self.discovers_held),
+            dialects_decided: self.dialects_decided(),
             subscribes_refused: load(&self.subscribes_refused),
             undecodable: load(&self.undecodable),
             streams_refused: load(&self.streams_refused),

@@ -3,6 +3,7 @@
 use rv_proto::{Dialect, DialectSet, EXTENSION_PROTOCOL, Status};
 
 use super::{Cause, Failure};
+use crate::Agents;
 
 /// What is known of one point's dialect.
 ///
@@ -17,16 +18,6 @@ pub(super) struct Tongue {
     learned: Option<Dialect>,
     doubts: u32,
 }
-
-/// Names in front of, or within, the agent of a known implementation, with what it registers.
-const AGENTS: [(&str, Dialect); 6] = [
-    ("rust-libp2p/", Dialect::Legacy),
-    ("py-libp2p/", Dialect::Plain),
-    ("go-libp2p", Dialect::Plain),
-    ("nim-libp2p", Dialect::Standard),
-    ("js-libp2p/", Dialect::Standard),
-    ("nwaku", Dialect::Standard),
-];
 
 /// Protocols that only one implementation speaks, with what it registers.
 const PROTOCOLS: [(&str, Dialect); 2] = [
@@ -43,8 +34,8 @@ impl Tongue {
         let by_protocol = PROTOCOLS
             .iter()
             .find(|(prefix, _)| protocols.iter().any(|name| name.starts_with(prefix)));
-        let by_agent = || AGENTS.iter().find(|(name, _)| agent.contains(name));
-        let hint = by_protocol.or_else(by_agent).map(|(_, dialect)| *dialect);
+        let by_protocol = by_protocol.map(|(_, dialect)| *dialect);
+        let hint = by_protocol.or_else(|| Agents::default().dialect(agent));
         // Another implementation runs there now: what the one before granted says nothing.
         if let (Some(before), Some(now)) = (self.hint, hint)
             && before != now

@@ -1,17 +1,16 @@
 //! One page of a listing.
 
 use bytes::Bytes;
-use libp2p_identity::PeerId;
-use rv_proto::{Cookie, Dialect, DialectSet, Scope, Time, encode_discover_page_frame};
+use rv_proto::{Cookie, Dialect, Scope, Time, encode_discover_page_frame};
 
-use super::{Reading, Registry, reading};
+use super::{Reader, Reading, Registry};
 use crate::Refusal;
 
 /// What a DISCOVER asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Who asks: its registrations tell which dialect it reads.
-    pub reader: PeerId,
+    /// Who asks.
+    pub reader: Reader,
     /// What is listed.
     pub scope: Scope,
     /// The cookie of the page before, as the reader sent it. Empty is the same as none.
@@ -20,11 +19,6 @@ pub struct Query {
     pub entries_max: usize,
     /// The most bytes of the answer's frame.
     pub page_bytes_max: usize,
-    /// The dialects that the reader says it parses: it is a reader of the extension. Empty if it
-    /// did not say.
-    pub accepts: DialectSet,
-    /// The dialect if nothing else tells it.
-    pub dialect_default: Dialect,
 }
 
 /// The answer to a DISCOVER.
@@ -54,13 +48,14 @@ impl Registry {
     ///
     /// [`Refusal::Cookie`] and [`Refusal::CookieScope`].
     pub fn discover(&self, now: Time, query: &Query) -> Result<Page, Refusal> {
-        let reading = reading::read(self, query)?;
+        let reading = self.reading(query)?;
+        let (dialect, epoch) = reading.cookie_head(self.epoch);
         let mut page = Page {
             entries: Vec::new(),
             count: 0,
             cookie: Cookie {
-                dialect: reading.decided(),
-                epoch: reading.cookie_epoch(self.epoch),
+                dialect,
+                epoch,
                 seq: self.applied.max(reading.after),
                 scope: query.scope.clone(),
             },

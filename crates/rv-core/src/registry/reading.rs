@@ -2,7 +2,7 @@
 
 use rv_proto::{Cookie, CookieError, Dialect, DialectSet, Epoch, RawCookie, Seq};
 
-use super::{Query, Registry};
+use super::{Query, Registry, Source};
 use crate::Refusal;
 
 /// How a DISCOVER is read: the outcome of everything known about the reader.
@@ -16,109 +16,120 @@ pub struct Reading {
     pub after: Seq,
 }
 
-/// What decided a reader's dialect, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// The reader said what it accepts.
-    Accepts,
-    /// The reader's own live registrations.
-    Registrations,
-    /// The cookie that it brought back.
-    Cookie,
-    /// Nothing is known: the configured default.
-    Default,
+impl Registry {
+    /// How `query` is read, without answering it.
+    ///
+    /// A cookie of ours for another scope is refused, and so is one that is too short to be a
+    /// cookie. Any other that does not fit (of another epoch, not ours, of a listing in other
+    /// dialects, beyond the head) starts the listing anew: there are clients that keep a refused
+    /// cookie for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Cookie`] and [`Refusal::CookieScope`].
+    pub fn reading(&self, query: &Query) -> Result<Reading, Refusal> {
+        let cookie = self.position(query)?;
+        let reader = &query.reader;
+        let (dialects, source) = if reader.accepts.is_empty() {
+            let remembered = cookie.and_then(|(cookie, _)| cookie.dialect);
+            let (dialect, source) = reader.decide(self.dialect_of_peer(reader.peer), remembered);
+            (dialect.into(), source)
+        } else {
+            (reader.accepts, Source::Accepts)
+        };
+        let reading = Reading {
+            dialects,
+            source,
+            after: Seq::ZERO,
+        };
+        let after = match cookie {
+            Some((cookie, listing)) if listing == reading.listing() => cookie.seq,
+            Some(_) | None => Seq::ZERO,
+        };
+        Ok(Reading { after, ..reading })
+    }
+
+    /// The cookie and the listing that it is a position of, if it is one of this log.
+    fn position<'a>(&self, query: &'a Query) -> Result<Option<(RawCookie<'a>, Listing)>, Refusal> {
+        let Some(bytes) = query.cookie.as_deref().filter(|bytes| !bytes.is_empty()) else {
+            return Ok(None);
+        };
+        let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
+        let salt = cookie.epoch.get() ^ self.epoch.get();
+        let Some(listing) = Listing::of_cookie(cookie.dialect, salt) else {
+            return Ok(None);
+        };
+        if cookie.seq > self.head {
+            return Ok(None);
+        }
+        if cookie.namespace != query.scope.namespace_bytes() {
+            return Err(Refusal::CookieScope);
+        }
+        Ok(Some((cookie, listing)))
+    }
 }
 
 impl Reading {
-    fn new(dialects: impl Into<DialectSet>, source: Source) -> Self {
-        Self {
-            dialects: dialects.into(),
-            source,
-            after: Seq::ZERO,
-        }
-    }
-
     /// Whether entries say what was verified, which only readers of the extension understand.
     pub(super) fn is_marked(self) -> bool {
         self.source == Source::Accepts
     }
 
-    /// What the next cookie says of the dialect: a default is no decision, so it is not carried on.
-    /// What a reader accepts, it says with each request.
-    pub(super) fn decided(self) -> Option<Dialect> {
-        match self.source {
-            Source::Registrations | Source::Cookie => self.dialects.iter().next(),
-            Source::Accepts | Source::Default => None,
+    /// What the next cookie says of the dialect, and the epoch that is in it.
+    pub(super) fn cookie_head(self, epoch: Epoch) -> (Option<Dialect>, Epoch) {
+        let dialect = self.dialects.iter().next();
+        let dialect = dialect.filter(|_| self.source.is_remembered());
+        let salt = match dialect {
+            Some(_) => 0,
+            None => self.listing().salt(),
+        };
+        (dialect, Epoch::from_bits(epoch.get() ^ salt))
+    }
+
+    fn listing(self) -> Listing {
+        Listing {
+            dialects: self.dialects,
+            is_marked: self.is_marked(),
+        }
+    }
+}
+
+/// What a position is a position in: behind it, a listing in other dialects would skip entries.
+///
+/// A cookie that does not name the dialect has it in the lowest bits of its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listing {
+    dialects: DialectSet,
+    is_marked: bool,
+}
+
+impl Listing {
+    const MARKED: u32 = 8;
+
+    fn of_cookie(named: Option<Dialect>, salt: u32) -> Option<Self> {
+        if let Some(dialect) = named {
+            return (salt == 0).then_some(Self::of_one(dialect));
+        }
+        let unnamed = Dialect::ALL.map(Self::of_one).into_iter();
+        let marked = (1..=DialectSet::ALL.to_bits()).map(|bits| Self {
+            dialects: DialectSet::from_bits(bits),
+            is_marked: true,
+        });
+        unnamed.chain(marked).find(|listing| listing.salt() == salt)
+    }
+
+    fn of_one(dialect: Dialect) -> Self {
+        Self {
+            dialects: dialect.into(),
+            is_marked: false,
         }
     }
 
-    /// The epoch in a cookie of this reading.
-    ///
-    /// A position in a listing of some dialects means nothing in one of others. Where the cookie
-    /// does not name the dialect, its epoch depends on it instead.
-    pub(super) fn cookie_epoch(self, epoch: Epoch) -> Epoch {
-        const OF_ACCEPTED: u32 = 8;
-        let salt = match self.source {
-            Source::Accepts => OF_ACCEPTED | u32::from(self.dialects.to_bits()),
-            Source::Registrations | Source::Cookie => 0,
-            Source::Default => {
-                let dialect = self.dialects.iter().next();
-                dialect.map_or(0, |dialect| dialect.index() as u32)
-            }
-        };
-        Epoch::from_bits(epoch.get() ^ salt)
+    fn salt(self) -> u32 {
+        if self.is_marked {
+            return Self::MARKED | u32::from(self.dialects.to_bits());
+        }
+        let dialect = self.dialects.iter().next();
+        dialect.map_or(0, |dialect| dialect.index() as u32)
     }
-}
-
-/// Reads the cookie and decides.
-///
-/// A cookie of ours for another scope is refused, and so is one that is too short to be a cookie.
-/// Any other that does not fit (of another epoch, not ours, of other dialects, beyond the head)
-/// starts the listing anew: there are clients that keep a refused cookie for ever.
-pub(super) fn read(registry: &Registry, query: &Query) -> Result<Reading, Refusal> {
-    let undecided = if query.accepts.is_empty() {
-        Reading::new(query.dialect_default, Source::Default)
-    } else {
-        Reading::new(query.accepts, Source::Accepts)
-    };
-    let cookie = position(registry, query, undecided)?;
-    let remembered = cookie.and_then(|cookie| cookie.dialect);
-    let reading = if undecided.source == Source::Accepts {
-        undecided
-    } else if let Some(dialect) = registry.dialect_of_peer(query.reader) {
-        Reading::new(dialect, Source::Registrations)
-    } else if let Some(dialect) = remembered {
-        Reading::new(dialect, Source::Cookie)
-    } else {
-        undecided
-    };
-    let after = match cookie {
-        Some(cookie) if cookie.dialect == reading.decided() => cookie.seq,
-        Some(_) | None => Seq::ZERO,
-    };
-    Ok(Reading { after, ..reading })
-}
-
-/// The cookie, if it is a position in this log and, unless it names its dialect, in a listing for
-/// such a reader.
-fn position<'a>(
-    registry: &Registry,
-    query: &'a Query,
-    undecided: Reading,
-) -> Result<Option<RawCookie<'a>>, Refusal> {
-    let Some(bytes) = query.cookie.as_deref().filter(|bytes| !bytes.is_empty()) else {
-        return Ok(None);
-    };
-    let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
-    let ours = match cookie.dialect {
-        Some(_) => registry.epoch(),
-        None => undecided.cookie_epoch(registry.epoch()),
-    };
-    if cookie.epoch != ours || cookie.seq > registry.head() {
-        return Ok(None);
-    }
-    if cookie.namespace != query.scope.namespace_bytes() {
-        return Err(Refusal::CookieScope);
-    }
-    Ok(Some(cookie))
 }

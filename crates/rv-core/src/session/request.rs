@@ -7,7 +7,7 @@ use rv_proto::{
     UnverifiedRecord,
 };
 
-use crate::registry::Query;
+use crate::registry::{Query, Reader};
 use crate::{Refusal, Rules};
 
 /// A REGISTER that only its signatures can still make fail.
@@ -93,7 +93,7 @@ pub(super) fn read_unregister(request: &UnregisterRequest, peer: &PeerId) -> Opt
 /// Reads a DISCOVER of `reader`.
 pub(super) fn read_discover(
     request: DiscoverRequest,
-    reader: PeerId,
+    reader: Reader,
     rules: &Rules,
 ) -> Result<Query, Refusal> {
     let scope = match request
@@ -116,7 +116,5 @@ pub(super) fn read_discover(
         cookie: request.cookie,
         entries_max,
         page_bytes_max: rules.page_bytes_max,
-        accepts: request.accepts,
-        dialect_default: rules.dialect_default,
     })
 }

@@ -52,7 +52,7 @@ impl Server {
         let rules = self.rules.clone();
         let new = || Session::new(peer, None, rules);
         let session = self.sessions.entry(peer).or_insert_with(new);
-        session.handle_frame(stream, request.encode().into());
+        session.handle_frame(stream, request.encode().into(), false);
         let mut tickets: BTreeMap<Ticket, StreamId> = BTreeMap::new();
         let mut response = None;
         loop {
@@ -77,7 +77,11 @@ impl Server {
                         session.handle_page(stream, self.registry.discover(now, &query));
                     }
                     Output::Respond { frame, .. } => response = Some(read(&frame)),
-                    Output::Next { .. } | Output::Report(_) | Output::Reset { .. } => {}
+                    Output::AwaitClose { .. }
+                    | Output::Next { .. }
+                    | Output::Read { .. }
+                    | Output::Report(_)
+                    | Output::Reset { .. } => {}
                 }
             }
             let Some(facts) = self.writer.next_batch() else {

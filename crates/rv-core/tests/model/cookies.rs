@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
-use rv_core::{Page, Query, Refusal, Registry, Source};
+use rv_core::{Page, Query, Reader, Refusal, Registry, Source};
 use rv_proto::{
     Cookie, CookieError, Dialect, DialectSet, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX,
     Registered, Removed, Scope, Seq, Time, Ttl,
@@ -45,13 +45,11 @@ fn registry() -> Registry {
 
 fn query(reader: PeerId, scope: Scope, cookie: Option<Vec<u8>>) -> Query {
     Query {
-        reader,
+        reader: Reader::unknown(reader, Dialect::Legacy),
         scope,
         cookie: cookie.map(Bytes::from),
         entries_max: 100,
         page_bytes_max: RESPONSE_BYTES_MAX,
-        accepts: DialectSet::EMPTY,
-        dialect_default: Dialect::Legacy,
     }
 }
 
@@ -147,7 +145,7 @@ fn a_cookie_that_is_not_ours_starts_anew_whatever_its_scope() {
 #[test]
 fn a_dialect_that_changed_starts_anew() {
     let registry = registry();
-    for sent in [None, Some(Dialect::Standard), Some(Dialect::Plain)] {
+    for sent in [Some(Dialect::Standard), Some(Dialect::Plain)] {
         let page = ask(&registry, pool::peer(0), cookie(sent, EPOCH, 30, chat()));
         let page = page.expect("answered");
         assert_eq!(page.reading().source, Source::Registrations);
@@ -161,12 +159,11 @@ fn a_dialect_that_changed_starts_anew() {
             (3, Some(Dialect::Legacy))
         );
     }
-    let same = ask(
-        &registry,
-        pool::peer(0),
-        cookie(Some(Dialect::Legacy), EPOCH, 30, chat()),
-    );
-    assert_eq!(same.expect("answered").len(), 0);
+    // Who decided the same before is no matter, nor whether it was a guess.
+    for sent in [None, Some(Dialect::Legacy)] {
+        let same = ask(&registry, pool::peer(0), cookie(sent, EPOCH, 30, chat()));
+        assert_eq!(same.expect("answered").len(), 0);
+    }
 }
 
 #[test]
@@ -202,7 +199,7 @@ fn a_default_that_changed_skips_nothing() {
     let first = registry.discover(NOW, &asked).expect("answered");
     assert_eq!(first.len(), 0, "no legacy record is there");
     asked.cookie = Some(first.cookie().encode().into());
-    asked.dialect_default = Dialect::Standard;
+    asked.reader.dialect_default = Dialect::Standard;
     let second = registry.discover(NOW, &asked).expect("answered");
     assert_eq!(
         second.len(),
@@ -212,14 +209,47 @@ fn a_default_that_changed_skips_nothing() {
 }
 
 #[test]
+fn of_all_signs_the_strongest_decides_and_guesses_are_not_remembered() {
+    use Dialect::{Legacy, Plain, Standard};
+    let mut registry = registry();
+    let reader = pool::peer(3);
+    let mut asked = query(reader, chat(), None);
+    asked.reader.dialect_default = Plain;
+    let check = |registry: &Registry, asked: &Query, dialect: Dialect, source, remembered| {
+        let page = registry.discover(NOW, asked).expect("answered");
+        let reading = page.reading();
+        assert_eq!((reading.dialects, reading.source), (dialect.into(), source));
+        assert_eq!(registry.reading(asked), Ok(reading), "asked without a page");
+        let carried = Some(dialect).filter(|_| remembered);
+        assert_eq!(page.cookie().dialect, carried, "{source:?}");
+    };
+    check(&registry, &asked, Plain, Source::Default, false);
+    asked.reader.shape = Some(Standard);
+    check(&registry, &asked, Standard, Source::Shape, false);
+    asked.cookie = Some(cookie(Some(Plain), EPOCH, 10, chat()).into());
+    check(&registry, &asked, Plain, Source::Cookie, true);
+    asked.reader.record = Some(Standard);
+    check(&registry, &asked, Standard, Source::Record, true);
+    // go signs standard records and reads plain ones.
+    asked.reader.agent = Some(Plain);
+    check(&registry, &asked, Plain, Source::Agent, true);
+    // Who signs legacy records is rust, whatever it calls itself.
+    asked.reader.record = Some(Legacy);
+    check(&registry, &asked, Legacy, Source::Record, true);
+    asked.reader.record = None;
+    asked.reader.has_closed = true;
+    check(&registry, &asked, Legacy, Source::Closed, false);
+    registry.apply(seq(31), registered(3, Kind::Standard, pool::namespace(1)));
+    check(&registry, &asked, Standard, Source::Registrations, true);
+}
+
+#[test]
 fn what_a_reader_accepts_is_stronger_than_all_else_and_each_set_has_cookies_of_its_own() {
     let registry = registry();
     let reader = pool::peer(0);
     let ask = |accepts, cookie: Option<Vec<u8>>| {
-        let asked = Query {
-            accepts,
-            ..query(reader, chat(), cookie)
-        };
+        let mut asked = query(reader, chat(), cookie);
+        asked.reader.accepts = accepts;
         registry.discover(NOW, &asked).expect("answered")
     };
     let sets = || (0..8).map(DialectSet::from_bits);
@@ -241,12 +271,10 @@ fn what_a_reader_accepts_is_stronger_than_all_else_and_each_set_has_cookies_of_i
 }
 
 #[test]
-fn a_cookie_of_one_accept_set_is_refused_for_another_scope_and_starts_anew_for_another_set() {
+fn a_cookie_of_an_accept_set_is_refused_for_another_scope_and_starts_anew_for_another_set() {
     let registry = registry();
-    let all = Query {
-        accepts: DialectSet::ALL,
-        ..query(pool::outsider(), Scope::All, None)
-    };
+    let mut all = query(pool::outsider(), Scope::All, None);
+    all.reader.accepts = DialectSet::ALL;
     let first = registry.discover(NOW, &all).expect("answered");
     assert_eq!(first.cookie().dialect, None, "it says it with each request");
     let mut other = Query {
@@ -256,7 +284,10 @@ fn a_cookie_of_one_accept_set_is_refused_for_another_scope_and_starts_anew_for_a
     };
     let answer = registry.discover(NOW, &other);
     assert_eq!(answer, Err(Refusal::CookieScope));
-    other.accepts = Dialect::Plain.into();
+    other.reader.accepts = Dialect::Plain.into();
+    let answer = registry.discover(NOW, &other);
+    assert_eq!(answer, Err(Refusal::CookieScope));
+    other.scope = Scope::All;
     assert_eq!(registry.discover(NOW, &other).expect("answered").len(), 3);
 }
 

@@ -1,7 +1,7 @@
 //! A point as simple as can be: the model behind the interface of a point, whole or with a fault.
 
 use libp2p_identity::PeerId;
-use rv_core::{Operation, Query, Refusal, Verdict};
+use rv_core::{Operation, Query, Reader, Refusal, Verdict};
 use rv_proto::{
     Cookie, CookieError, Dialect, DialectSet, DiscoverResponse, Entry, Epoch, Fact, Response, Seq,
     Status, Time, encode_frame,
@@ -10,6 +10,9 @@ use rv_proto::{
 use crate::harness::Setup;
 use crate::model::{Fault, Held, Model, Write};
 use crate::point::{Answer, Point, WriteNumber};
+
+/// The dialects of a page, and the one that its cookie names.
+type Decision = (DialectSet, Option<Dialect>);
 
 /// The point.
 #[derive(Debug)]
@@ -32,41 +35,63 @@ impl Flat {
         self.model.has(fault)
     }
 
-    /// A log of its own for each set of dialects that a reader says it accepts.
-    fn epoch(&self, query: &Query) -> Epoch {
-        if self.has(Fault::AcceptedCookieKept) {
-            return self.epoch;
+    /// A log of its own for each listing whose cookies do not name the dialect.
+    fn epoch(&self, accepts: DialectSet, dialects: DialectSet, named: Option<Dialect>) -> Epoch {
+        let salt = match (accepts.is_empty(), named) {
+            (false, _) => 100 + u32::from(accepts.to_bits()),
+            (true, Some(_)) => 0,
+            (true, None) => u32::from(dialects.to_bits()),
+        };
+        Epoch::from_bits(self.epoch.get() + 256 * salt)
+    }
+
+    /// The dialects, and what the cookie says of it.
+    fn decide(&self, reader: &Reader, remembered: Option<Dialect>) -> Decision {
+        if !reader.accepts.is_empty() {
+            return (reader.accepts, None);
         }
-        let accepts = u32::from(query.accepts.to_bits());
-        Epoch::from_bits(self.epoch.get() + accepts)
+        let registered = self.model.dialect_of(reader.peer);
+        let closed = reader.has_closed.then_some(Dialect::Legacy);
+        let record = reader.record;
+        let legacy = record.filter(|it| *it == Dialect::Legacy);
+        let told = legacy.or(reader.agent).or(record);
+        let guess = reader.shape.unwrap_or(reader.dialect_default);
+        let known = match self.model.fault {
+            Some(Fault::CookieBeforeIdentify) => closed.or(remembered).or(told),
+            _ => closed.or(told).or(remembered),
+        };
+        let dialect = registered.or(known).unwrap_or(guess);
+        let is_seen = registered.is_none() && closed.is_some();
+        let is_guess = is_seen || registered.or(known).is_none();
+        let named = !is_guess || self.has(Fault::GuessRemembered);
+        (dialect.into(), named.then_some(dialect))
     }
 
     /// The dialects, what the cookie says of it, and where the listing goes on.
     fn read(&self, query: &Query) -> Result<(DialectSet, Option<Dialect>, u64), Refusal> {
-        let says = !query.accepts.is_empty();
-        let registered = self.model.dialect_of(query.reader).filter(|_| !says);
-        let dialects = |decided: Option<Dialect>| {
-            let one = decided.unwrap_or(query.dialect_default);
-            if says { query.accepts } else { one.into() }
-        };
-        let anew = (dialects(registered), registered, 0);
+        let reader = &query.reader;
+        let (dialects, named) = self.decide(reader, None);
+        let anew = (dialects, named, 0);
         let Some(bytes) = query.cookie.as_ref().filter(|bytes| !bytes.is_empty()) else {
             return Ok(anew);
         };
         let cookie = Cookie::decode(bytes).map_err(|error: CookieError| Refusal::Cookie(error))?;
-        if cookie.epoch != self.epoch(query) || cookie.seq > self.model.applied {
+        let salt = cookie.epoch.get().wrapping_sub(self.epoch.get());
+        if !salt.is_multiple_of(256) || salt > 256 * 107 || cookie.seq > self.model.applied {
             return Ok(anew);
         }
         if cookie.namespace != query.scope.namespace_bytes() {
             return Err(Refusal::CookieScope);
         }
-        let decided = registered.or(cookie.dialect.filter(|_| !says));
-        let after = if decided == cookie.dialect {
-            cookie.seq.get()
-        } else {
-            0
+        let (dialects, named) = self.decide(reader, cookie.dialect);
+        // A cookie that names a dialect is as good as a guess that was right.
+        let unnamed = self.epoch(reader.accepts, dialects, None);
+        let is_right = match cookie.dialect {
+            Some(dialect) => reader.accepts.is_empty() && dialects == dialect.into(),
+            None => cookie.epoch == unnamed,
         };
-        Ok((dialects(decided), decided, after))
+        let keeps = is_right || self.has(Fault::ChangedDialectGoesOn);
+        Ok((dialects, named, if keeps { cookie.seq.get() } else { 0 }))
     }
 
     /// The forms in which a reader is shown a registration: one at the most, but for a fault.
@@ -92,7 +117,7 @@ impl Flat {
     }
 
     fn mark(&self, query: &Query, dialect: Dialect) -> Option<bool> {
-        let says = !query.accepts.is_empty() || self.has(Fault::AllMarked);
+        let says = !query.reader.accepts.is_empty() || self.has(Fault::AllMarked);
         says.then_some(dialect != Dialect::Plain || self.has(Fault::PlainMarkedVerified))
     }
 
@@ -131,11 +156,17 @@ impl Flat {
             .collect()
     }
 
-    fn frame(&self, decided: Option<Dialect>, at: u64, query: &Query, page: Vec<Entry>) -> Vec<u8> {
+    fn frame(
+        &self,
+        (dialects, named): Decision,
+        at: u64,
+        query: &Query,
+        page: Vec<Entry>,
+    ) -> Vec<u8> {
         let seq = Seq::new(at).expect("a short log");
         let cookie = Cookie {
-            dialect: decided,
-            epoch: self.epoch(query),
+            dialect: named,
+            epoch: self.epoch(query.reader.accepts, dialects, named),
             seq,
             scope: query.scope.clone(),
         };
@@ -206,7 +237,8 @@ impl Point for Flat {
     }
 
     fn discover(&self, now: Time, query: &Query) -> Result<Vec<u8>, Refusal> {
-        let (dialects, decided, after) = self.read(query)?;
+        let (dialects, named, after) = self.read(query)?;
+        let decided = (dialects, named);
         let listing = self.listing(now, query, dialects);
         let counts = self.has(Fault::OffsetCookie);
         let start = if counts {

@@ -97,8 +97,8 @@ impl<P: Point> Harness<P> {
 
     fn step(&mut self, op: &Op) -> Result<(), Violation> {
         match *op {
-            Op::Accept { slot, .. }
-            | Op::Forget { slot }
+            Op::Forget { slot }
+            | Op::Learn { slot, .. }
             | Op::Odd { slot, .. }
             | Op::Page { slot, .. } => self.read(slot, op),
             Op::Append => self.append(),
@@ -156,7 +156,7 @@ impl<P: Point> Harness<P> {
         let state = (self.now, &self.point, &self.model);
         let walk = &mut self.walks[slot];
         match *op {
-            Op::Accept { accepts, .. } => walk.accept(accepts),
+            Op::Learn { sign, .. } => walk.learn(sign),
             Op::Odd { odd, .. } => walk.odd(state, odd)?,
             Op::Page {
                 entries_max,

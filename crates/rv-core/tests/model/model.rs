@@ -12,10 +12,12 @@ use crate::pool::{Sample, sample_of};
 /// A fault that an implementation is known to have had, or might have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A cookie goes on where it was, though the reader accepts other dialects now.
-    AcceptedCookieKept,
     /// Readers that do not know the extension are told what was verified.
     AllMarked,
+    /// A listing goes on where it was, though the reader's dialect is another now.
+    ChangedDialectGoesOn,
+    /// What a cookie remembers is stronger than what identify says.
+    CookieBeforeIdentify,
     /// The other dialects' records are shown to whoever asks.
     DialectsMixed,
     /// A reader of several dialects is shown a registration in each of them.
@@ -24,6 +26,8 @@ pub(crate) enum Fault {
     ExpiredShown,
     /// A failed append leaves its writes in the sums.
     FailureLeavesTrace,
+    /// A cookie carries on what was a guess.
+    GuessRemembered,
     /// Limits are judged on what is applied: writes in flight slip past together.
     InFlightNotCounted,
     /// One more than the limit.

@@ -50,10 +50,12 @@ macro_rules! caught {
 }
 
 caught! {
-    a_cookie_kept_for_another_accept_set_is_caught: AcceptedCookieKept,
+    a_changed_dialect_that_goes_on_is_caught: ChangedDialectGoesOn,
+    a_cookie_stronger_than_identify_is_caught: CookieBeforeIdentify,
     a_cookie_that_counts_entries_is_caught: OffsetCookie,
     a_fact_applied_twice_is_caught: ReplayedTwice,
     a_failure_that_leaves_a_trace_is_caught: FailureLeavesTrace,
+    a_guess_that_is_remembered_is_caught: GuessRemembered,
     a_page_that_skips_the_rest_is_caught: PageSkipsRest,
     a_refresh_refused_at_a_limit_is_caught: RefreshRefusedAtLimit,
     a_refresh_that_leaves_the_old_one_is_caught: RefreshLeaks,

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rv_core::Limits;
-use rv_proto::DialectSet;
+use rv_proto::{Dialect, DialectSet};
 
 use crate::harness::{Case, Setup};
 use crate::pool::{Addresses, Kind, NAMESPACES, PEERS, VERSIONS};
@@ -11,8 +11,6 @@ use crate::pool::{Addresses, Kind, NAMESPACES, PEERS, VERSIONS};
 /// One thing that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// A reader says from now on that it accepts these dialects; with none, it says nothing.
-    Accept { slot: usize, accepts: DialectSet },
     /// The journal is handed what waits.
     Append,
     /// The clock is set back.
@@ -29,6 +27,8 @@ pub(crate) enum Op {
     Forget { slot: usize },
     /// A cookie that does not fit is sent.
     Odd { slot: usize, odd: OddCookie },
+    /// Another sign of a reader's dialect is seen from now on.
+    Learn { slot: usize, sign: Sign },
     /// Nothing, which is what an operation shrinks to.
     Nothing,
     /// A walk goes on by a page.
@@ -64,6 +64,18 @@ pub(crate) enum Op {
     },
     /// Time passes.
     Wait { millis: u64 },
+}
+
+/// A sign of the dialect that a reader reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sign {
+    /// With none, it says nothing.
+    Accepts(DialectSet),
+    Agent(Option<Dialect>),
+    Closed(bool),
+    Default(Dialect),
+    Record(Option<Dialect>),
+    Shape(Option<Dialect>),
 }
 
 /// A cookie that does not fit.
@@ -130,10 +142,7 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         24 => page(),
         1 => slot().prop_map(|slot| Op::Forget { slot }),
-        1 => (slot(), 0..8_u8).prop_map(|(slot, bits)| Op::Accept {
-            slot,
-            accepts: DialectSet::from_bits(bits),
-        }),
+        8 => (busy_slot(), sign()).prop_map(|(slot, sign)| Op::Learn { slot, sign }),
         2 => (slot(), odd()).prop_map(|(slot, odd)| Op::Odd { slot, odd }),
     ]
 }
@@ -191,16 +200,32 @@ fn slot() -> impl Strategy<Value = usize> {
     0..crate::walk::SLOTS
 }
 
+/// Few slots are much used, so that walks go on while things change.
+fn busy_slot() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 0..3_usize, 3 => crate::walk::MIXED, 2 => slot()]
+}
+
 fn page() -> impl Strategy<Value = Op> {
     let entries = prop_oneof![3 => Just(1_usize), 3 => Just(2), 1 => Just(3), 1 => Just(1_000)];
     let bytes = prop_oneof![3 => Just(8_192_usize), 1 => Just(1_000_000), 1 => Just(300)];
-    // Few slots are much used, so that walks go on while things change.
-    let slot = prop_oneof![3 => 0..3_usize, 3 => crate::walk::MIXED, 2 => slot()];
-    (slot, entries, bytes).prop_map(|(slot, entries_max, page_bytes_max)| Op::Page {
+    (busy_slot(), entries, bytes).prop_map(|(slot, entries_max, page_bytes_max)| Op::Page {
         slot,
         entries_max,
         page_bytes_max,
     })
+}
+
+fn sign() -> impl Strategy<Value = Sign> {
+    let one = || prop::sample::select(&Dialect::ALL[..]);
+    let maybe = || prop::option::weighted(0.8, one());
+    prop_oneof![
+        1 => (0..8_u8).prop_map(|bits| Sign::Accepts(DialectSet::from_bits(bits))),
+        4 => maybe().prop_map(Sign::Agent),
+        1 => any::<bool>().prop_map(Sign::Closed),
+        1 => one().prop_map(Sign::Default),
+        2 => maybe().prop_map(Sign::Record),
+        1 => maybe().prop_map(Sign::Shape),
+    ]
 }
 
 fn odd() -> impl Strategy<Value = OddCookie> {

@@ -6,10 +6,10 @@ use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use rv_core::{Page, Query, Registry};
+use rv_core::{Page, Query, Reader, Registry};
 use rv_proto::{
-    Cookie, Dialect, DialectSet, Entry, Epoch, Fact, RESPONSE_BYTES_MAX, Registered, Removed,
-    Response, Scope, Seq, Time, Ttl, decode_frame,
+    Cookie, Dialect, Entry, Epoch, Fact, RESPONSE_BYTES_MAX, Registered, Removed, Response, Scope,
+    Seq, Time, Ttl, decode_frame,
 };
 
 use crate::pool::{self, Addresses, Kind, NAMESPACES, PEERS};
@@ -115,13 +115,11 @@ impl Cluster {
     fn ask(&mut self, replica: usize, entries_max: usize) -> Result<usize, TestCaseError> {
         let (registry, _) = &self.replicas[replica];
         let query = Query {
-            reader: pool::outsider(),
+            reader: Reader::unknown(pool::outsider(), Dialect::Legacy),
             scope: Scope::All,
             cookie: self.cookie.clone(),
             entries_max,
             page_bytes_max: RESPONSE_BYTES_MAX,
-            accepts: DialectSet::EMPTY,
-            dialect_default: Dialect::Legacy,
         };
         let page = registry
             .discover(NOW, &query)

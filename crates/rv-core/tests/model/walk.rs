@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use libp2p_identity::PeerId;
-use rv_core::{Query, Refusal};
+use rv_core::{Query, Reader, Refusal};
 use rv_proto::{
     Cookie, Dialect, DialectSet, DiscoverResponse, Entry, Epoch, RESPONSE_BYTES_MAX, Response,
     Scope, Seq, Status, Time, decode_frame,
@@ -13,7 +12,7 @@ use rv_proto::{
 
 use crate::harness::{Violation, ensure};
 use crate::model::{Held, Model};
-use crate::ops::OddCookie;
+use crate::ops::{OddCookie, Sign};
 use crate::point::Point;
 use crate::pool;
 
@@ -23,19 +22,19 @@ pub(crate) const SLOTS: usize = 22;
 /// Readers that say what they accept: one for each set, the last two with everything.
 pub(crate) const MIXED: Range<usize> = 14..SLOTS;
 
+/// The dialects of a page, and the one that its cookie names.
+type Decision = (DialectSet, Option<Dialect>);
+
 /// A reader with its cookie.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
-    reader: PeerId,
+    reader: Reader,
     scope: Scope,
-    dialect_default: Dialect,
-    /// What it says that it accepts.
-    accepts: DialectSet,
-    /// What it said when it was given the cookie.
-    accepted: DialectSet,
     cookie: Option<Bytes>,
-    /// What decided the dialect of the last page, if anything did.
-    decided: Option<Dialect>,
+    /// The dialects of the last page, and whether its entries were marked.
+    listing: (DialectSet, bool),
+    /// What the cookie says of the dialect.
+    remembered: Option<Dialect>,
     /// The sequence numbers that this walk was shown.
     seen: BTreeSet<Seq>,
     /// Those that were expired when a page passed them. They may live again if the clock goes back.
@@ -56,23 +55,22 @@ impl Walk {
         };
         let outsiders = 2 * Dialect::ALL.len();
         let is_outsider = slot < outsiders || (MIXED.contains(&slot) && slot.is_multiple_of(2));
-        let reader = if is_outsider {
+        let peer = if is_outsider {
             pool::outsider()
         } else {
             pool::peer((slot - outsiders) % pool::PEERS)
         };
-        let accepts = match slot.checked_sub(MIXED.start) {
-            Some(number) => DialectSet::from_bits(u8::try_from(number + 1).expect("few").min(7)),
-            None => DialectSet::EMPTY,
-        };
+        let mut reader = Reader::unknown(peer, Dialect::ALL[slot % Dialect::ALL.len()]);
+        if let Some(number) = slot.checked_sub(MIXED.start) {
+            let bits = u8::try_from(number + 1).expect("few");
+            reader.accepts = DialectSet::from_bits(bits.min(7));
+        }
         Self {
             reader,
             scope: scope((slot / Dialect::ALL.len()).is_multiple_of(2)),
-            dialect_default: Dialect::ALL[slot % Dialect::ALL.len()],
-            accepts,
-            accepted: accepts,
             cookie: None,
-            decided: None,
+            listing: (DialectSet::EMPTY, false),
+            remembered: None,
             seen: BTreeSet::new(),
             passed: BTreeSet::new(),
             erased: BTreeSet::new(),
@@ -82,33 +80,42 @@ impl Walk {
     /// Starts again without a cookie.
     pub(crate) fn forget(&mut self) {
         self.cookie = None;
-        self.decided = None;
+        self.remembered = None;
         self.seen.clear();
         self.passed.clear();
     }
 
-    /// Says something else from now on.
-    pub(crate) fn accept(&mut self, accepts: DialectSet) {
-        self.accepts = accepts;
-    }
-
-    /// The dialects that the next page must be in.
-    fn dialects(&self, decided: Option<Dialect>) -> DialectSet {
-        if self.accepts.is_empty() {
-            decided.unwrap_or(self.dialect_default).into()
-        } else {
-            self.accepts
+    /// A sign is seen from now on, or no more.
+    pub(crate) fn learn(&mut self, sign: Sign) {
+        let reader = &mut self.reader;
+        match sign {
+            Sign::Accepts(dialects) => reader.accepts = dialects,
+            Sign::Agent(dialect) => reader.agent = dialect,
+            Sign::Closed(has_closed) => reader.has_closed = has_closed,
+            Sign::Default(dialect) => reader.dialect_default = dialect,
+            Sign::Record(dialect) => reader.record = dialect,
+            Sign::Shape(dialect) => reader.shape = dialect,
         }
     }
 
-    /// What decides the dialect of a reader that does not say what it accepts.
-    fn decided(&self, model: &Model) -> Option<Dialect> {
-        if self.accepts.is_empty() {
-            // A cookie from before it said so does not tell.
-            let remembered = self.decided.filter(|_| self.accepted.is_empty());
-            model.dialect_of(self.reader).or(remembered)
+    /// The dialects that the next page must be in, and what its cookie must say of it.
+    fn dialects(&self, model: &Model, remembered: Option<Dialect>) -> Decision {
+        let reader = &self.reader;
+        if !reader.accepts.is_empty() {
+            return (reader.accepts, None);
+        }
+        let told = |dialect: Dialect| (dialect.into(), Some(dialect));
+        let guessed = |dialect: Dialect| (dialect.into(), None);
+        if let Some(dialect) = model.dialect_of(reader.peer) {
+            told(dialect)
+        } else if reader.has_closed {
+            guessed(Dialect::Legacy)
+        } else if reader.record == Some(Dialect::Legacy) {
+            told(Dialect::Legacy)
+        } else if let Some(dialect) = reader.agent.or(reader.record).or(remembered) {
+            told(dialect)
         } else {
-            None
+            guessed(reader.shape.unwrap_or(reader.dialect_default))
         }
     }
 
@@ -119,13 +126,11 @@ impl Walk {
 
     fn query(&self, entries_max: usize, page_bytes_max: usize) -> Query {
         Query {
-            reader: self.reader,
+            reader: self.reader.clone(),
             scope: self.scope.clone(),
             cookie: self.cookie.clone(),
             entries_max,
             page_bytes_max,
-            accepts: self.accepts,
-            dialect_default: self.dialect_default,
         }
     }
 
@@ -135,15 +140,15 @@ impl Walk {
         (now, point, model): (Time, &P, &Model),
         (entries_max, page_bytes_max): (usize, usize),
     ) -> Result<bool, Violation> {
-        let decided = self.decided(model);
-        if decided != self.decided || self.accepts != self.accepted {
+        let (dialects, remembered) = self.dialects(model, self.remembered);
+        let listing = (dialects, !self.reader.accepts.is_empty());
+        if listing != self.listing {
             // The listing starts anew, as with the cookie of a foreign epoch.
             self.seen.clear();
             self.passed.clear();
-            self.decided = decided;
-            self.accepted = self.accepts;
+            self.listing = listing;
         }
-        let dialects = self.dialects(decided);
+        self.remembered = remembered;
         let query = self.query(entries_max, page_bytes_max);
         let frame = match point.discover(now, &query) {
             Ok(frame) => frame,
@@ -192,6 +197,11 @@ impl Walk {
                 missed.seq
             );
         }
+        let cookie = response.cookie.as_deref().map(Cookie::decode);
+        let named = cookie
+            .and_then(Result::ok)
+            .and_then(|cookie| cookie.dialect);
+        ensure!(named == remembered, "the cookie names {named:?}");
         self.cookie = response.cookie;
         Ok(entries.is_empty())
     }
@@ -226,7 +236,7 @@ impl Walk {
         let in_bounds = ttl_secs.is_some_and(|secs| (1..=granted_secs).contains(&secs));
         ensure!(in_bounds, "ttl {ttl_secs:?} of granted {granted_secs}");
         let is_signed = best(&held).is_some_and(|(dialect, _)| dialect != Dialect::Plain);
-        let mark = (!self.accepts.is_empty()).then_some(is_signed);
+        let mark = (!self.reader.accepts.is_empty()).then_some(is_signed);
         ensure!(*verified == mark, "marked {verified:?}, not {mark:?}");
         Ok(held)
     }
@@ -237,11 +247,7 @@ impl Walk {
         (now, point, model): (Time, &P, &Model),
         odd: OddCookie,
     ) -> Result<(), Violation> {
-        let Some(own) = self
-            .cookie
-            .clone()
-            .filter(|_| self.accepts == self.accepted)
-        else {
+        let Some(own) = self.cookie.clone() else {
             return Ok(());
         };
         let raw = Cookie::decode(&own).map_err(|error| Violation(error.to_string()))?;
@@ -283,7 +289,7 @@ impl Walk {
             OddCookie::BeyondHead | OddCookie::ForeignEpoch => {
                 let frame = answer.map_err(|error| Violation(format!("{odd:?}: {error}")))?;
                 let shown = decode_ok(&frame)?.entries.len();
-                let dialects = self.dialects(model.dialect_of(self.reader));
+                let (dialects, _) = self.dialects(model, None);
                 let live = model
                     .held
                     .iter()

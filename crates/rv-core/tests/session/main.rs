@@ -1,6 +1,7 @@
 //! A session as a machine: what goes in, and exactly what comes out, nothing more.
 
 mod order;
+mod readers;
 mod refusals;
 mod registers;
 
@@ -69,7 +70,7 @@ fn discover() -> DiscoverRequest {
 }
 
 fn send(session: &mut Session, stream: StreamId, request: &Request) {
-    session.handle_frame(stream, request.encode().into());
+    session.handle_frame(stream, request.encode().into(), false);
 }
 
 fn outputs(session: &mut Session) -> Vec<Output> {

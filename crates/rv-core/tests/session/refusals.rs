@@ -1,11 +1,13 @@
 //! Every other row of the table of refusals, at its edges.
 
 use bytes::Bytes;
-use rv_core::{Operation, Output, Query, Refusal, Registry, Report, Rules, Session, Verdict};
+use rv_core::{
+    Operation, Output, Query, Reader, Refusal, Registry, Report, Rules, Session, Verdict,
+};
 use rv_proto::{
-    CookieError, DecodeError, Dialect, DialectSet, DiscoverRequest, DiscoverResponse, Epoch,
-    REQUEST_BYTES_MAX, RegisterResponse, Request, Response, Scope, Status, SubscribeRequest,
-    SubscribeResponse, Time, Ttl, UnregisterRequest,
+    CookieError, DecodeError, Dialect, DiscoverRequest, DiscoverResponse, Epoch, REQUEST_BYTES_MAX,
+    RegisterResponse, Request, Response, Scope, Status, SubscribeRequest, SubscribeResponse, Time,
+    Ttl, UnregisterRequest,
 };
 
 use crate::{
@@ -50,13 +52,11 @@ fn a_limit_beyond_the_pages_is_the_pages() {
 
 fn query() -> Query {
     Query {
-        reader: peer(),
+        reader: Reader::unknown(peer(), Dialect::Legacy),
         scope: Scope::Namespace(name()),
         cookie: None,
         entries_max: 1_000,
         page_bytes_max: 1_000_000,
-        accepts: DialectSet::EMPTY,
-        dialect_default: Dialect::Legacy,
     }
 }
 
@@ -226,7 +226,7 @@ fn bytes_that_are_no_request_reset_the_stream() {
     ];
     for (payload, number) in responses {
         let mut session = session();
-        session.handle_frame(STREAM, payload.into());
+        session.handle_frame(STREAM, payload.into(), false);
         let error = DecodeError::UnexpectedType(number);
         check(
             &mut session,
@@ -242,7 +242,7 @@ fn bytes_that_are_no_request_reset_the_stream() {
         vec![0xff; REQUEST_BYTES_MAX],
     ] {
         let mut session = session();
-        session.handle_frame(STREAM, payload.into());
+        session.handle_frame(STREAM, payload.into(), false);
         let outputs = outputs(&mut session);
         assert!(
             matches!(outputs.as_slice(), [Output::Reset { stream: STREAM, .. }]),

@@ -357,7 +357,7 @@ fn every_refusal_by_the_writer_has_its_status() {
 #[test]
 fn an_empty_payload_is_a_register_of_nothing() {
     let mut session = session();
-    session.handle_frame(STREAM, Bytes::new());
+    session.handle_frame(STREAM, Bytes::new(), false);
     let refusal = Refusal::Namespace(NamespaceError::Empty);
     check(&mut session, &register_refused(STREAM, 100, &refusal));
 }

@@ -14,7 +14,8 @@ use super::listen::ListenSocket;
 
 pub use error::ConfigError;
 pub use sections::{
-    ConnectionsConfig, LimitsConfig, LogConfig, LogFormat, RulesConfig, StoreConfig, StreamsConfig,
+    ConnectionsConfig, LimitsConfig, LogConfig, LogFormat, NamedDialect, RulesConfig, StoreConfig,
+    StreamsConfig,
 };
 
 /// Everything that an operator may set. Each value has a default that suits a public point, and

@@ -5,6 +5,7 @@ use std::time::Instant;
 use libp2p::Swarm;
 use libp2p::identify;
 use libp2p::swarm::{ListenError, SwarmEvent};
+use rv_proto::{Dialect, classify};
 
 use super::swarm::{PointBehaviour, PointBehaviourEvent};
 use super::{Daemon, DaemonError};
@@ -52,12 +53,14 @@ impl Report {
             unregisters_lost = stats.unregisters_lost,
             discovers = stats.discovers,
             discovers_refused = stats.discovers_refused,
+            discovers_held = stats.discovers_held,
             undecodable = stats.undecodable,
             streams_refused = stats.streams_refused,
             streams_timed_out = stats.streams_timed_out,
             batches_failed = stats.batches_failed,
             erased = stats.erased,
             refusals = ?stats.refusals,
+            dialects_decided = ?stats.dialects_decided,
             "stats"
         );
         self.told = stats;
@@ -121,10 +124,22 @@ impl Daemon {
                 self.report.connections_denied += u64::from(is_denied(&error));
                 tracing::debug!(address = %send_back_addr, %error, "connection refused or broken");
             }
-            SwarmEvent::Behaviour(PointBehaviourEvent::Identify(event)) => note_identify(&event),
+            SwarmEvent::Behaviour(PointBehaviourEvent::Identify(event)) => {
+                self.note_identify(event)
+            }
             event => tracing::trace!(?event, "swarm"),
         }
         Ok(())
+    }
+
+    /// Sibling behaviours are not shown what identify says, so the point is told here.
+    fn note_identify(&mut self, event: identify::Event) {
+        if let identify::Event::Received { peer_id, info, .. } = event {
+            tracing::debug!(peer = %peer_id, agent = info.agent_version, "identified");
+            let record = record_dialect(&info);
+            let point = &mut self.swarm.behaviour_mut().rendezvous;
+            point.on_identified(peer_id, &info.agent_version, record);
+        }
     }
 }
 
@@ -132,8 +147,8 @@ fn is_denied(error: &ListenError) -> bool {
     matches!(error, ListenError::Denied { .. })
 }
 
-fn note_identify(event: &identify::Event) {
-    if let identify::Event::Received { peer_id, info, .. } = event {
-        tracing::debug!(peer = %peer_id, agent = info.agent_version, "identified");
-    }
+/// The dialect of the signed record that a peer sent in identify.
+fn record_dialect(info: &identify::Info) -> Option<Dialect> {
+    let record = info.signed_peer_record.clone()?;
+    classify(&record.into_protobuf_encoding()).ok()
 }

@@ -39,8 +39,8 @@ use tokio::task::JoinHandle;
 
 pub use clock::SteadyClock;
 pub use config::{
-    Config, ConfigError, ConnectionsConfig, LimitsConfig, LogConfig, LogFormat, RulesConfig,
-    StoreConfig, StreamsConfig,
+    Config, ConfigError, ConnectionsConfig, LimitsConfig, LogConfig, LogFormat, NamedDialect,
+    RulesConfig, StoreConfig, StreamsConfig,
 };
 pub use error::DaemonError;
 pub use identity::{IdentityError, create_identity, load_identity};

@@ -15,11 +15,15 @@ use crate::stats::Load;
 
 /// A stream between requests, in a request, or in an answer.
 ///
-/// While a request is in work nothing is read, so a peer that sends more than it lets us answer is
-/// held back by its own flow control.
+/// While a request is in work no more than one further chunk is read, to see whether the stream ends
+/// there. So a peer that sends more than it lets us answer is held back by its own flow control.
 pub(super) struct FrameStream {
     io: Stream,
     inbound: BytesMut,
+    /// The peer closed the stream for writing, behind what is in `inbound`.
+    is_ended: bool,
+    /// Whether that is to be told while a request is in work.
+    awaits_end: bool,
     state: State,
 }
 
@@ -43,8 +47,10 @@ enum State {
 
 /// What a stream does next.
 pub(super) enum StreamStep {
-    /// A request, without its length.
-    Frame(Bytes),
+    /// The peer closed the stream for writing behind the request that is in work.
+    Closed,
+    /// A request, without its length, and whether the peer closed the stream for writing behind it.
+    Frame(Bytes, bool),
     /// The stream is over.
     End(StreamEnd),
 }
@@ -83,12 +89,20 @@ impl FrameStream {
         Self {
             io,
             inbound: BytesMut::new(),
+            is_ended: false,
+            awaits_end: false,
             state: State::Reading { deadline },
         }
     }
 
+    /// Tells, while the request is in work, when the peer closes the stream for writing.
+    pub(super) fn await_end(&mut self) {
+        self.awaits_end = true;
+    }
+
     /// The request is done without an answer.
     pub(super) fn read_next(&mut self, now: Instant, limits: &StreamLimits) {
+        self.awaits_end = false;
         let wait = if self.inbound.is_empty() {
             limits.idle_timeout
         } else {
@@ -159,7 +173,7 @@ impl FrameStream {
                 // It waited for us, so its own time begins only now.
                 State::HeldBack => Ok(()),
                 State::Reading { .. } => return self.poll_read(cx, limits),
-                State::Working => return Poll::Pending,
+                State::Working => return self.poll_end(cx),
                 State::Writing { frame, .. } => ready!(poll_write(&mut self.io, frame, cx)),
                 State::Closing { .. } => return self.poll_close(cx),
             };
@@ -175,15 +189,20 @@ impl FrameStream {
             match decode_frame(&mut self.inbound, REQUEST_BYTES_MAX) {
                 Ok(Some(frame)) => {
                     self.state = State::Working;
-                    return Poll::Ready(StreamStep::Frame(frame));
+                    let is_last = self.look_ahead(cx);
+                    return Poll::Ready(StreamStep::Frame(frame, is_last));
                 }
                 Ok(None) => {}
                 Err(error) => return end(StreamEnd::Undecodable(error)),
             }
             let mut chunk = [0; Self::READ_BYTES_MAX];
-            let count = match ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk)) {
-                Ok(count) => count,
-                Err(error) => return end(StreamEnd::Broken(error)),
+            let count = if self.is_ended {
+                0
+            } else {
+                match ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk)) {
+                    Ok(count) => count,
+                    Err(error) => return end(StreamEnd::Broken(error)),
+                }
             };
             if count == 0 && self.inbound.is_empty() {
                 let deadline = Instant::now() + limits.write_timeout;
@@ -201,6 +220,28 @@ impl FrameStream {
             }
             self.inbound.extend_from_slice(&chunk[..count]);
         }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<StreamStep> {
+        if self.awaits_end && self.look_ahead(cx) {
+            self.awaits_end = false;
+            return Poll::Ready(StreamStep::Closed);
+        }
+        Poll::Pending
+    }
+
+    /// Whether the peer closed the stream for writing right behind what was read. A stream that
+    /// broke shows it when it is used next.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.inbound.is_empty() || self.is_ended {
+            return self.is_ended && self.inbound.is_empty();
+        }
+        let mut chunk = [0; Self::READ_BYTES_MAX];
+        if let Poll::Ready(Ok(count)) = Pin::new(&mut self.io).poll_read(cx, &mut chunk) {
+            self.is_ended = count == 0;
+            self.inbound.extend_from_slice(&chunk[..count]);
+        }
+        self.is_ended
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<StreamStep> {

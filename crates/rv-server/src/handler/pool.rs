@@ -33,8 +33,10 @@ pub(super) struct StreamPool {
 
 /// What a stream has for the session.
 pub(super) enum PoolEvent {
-    /// A request.
-    Frame(StreamId, Bytes),
+    /// The peer closed the stream for writing behind the request that is in work.
+    Closed(StreamId),
+    /// A request, and whether the peer closed the stream for writing right behind it.
+    Frame(StreamId, Bytes, bool),
     /// The stream is over and gone.
     Ended(StreamId, StreamEnd),
 }
@@ -71,6 +73,13 @@ impl StreamPool {
         let stream = FrameStream::new(io, Instant::now(), &self.config.streams);
         self.streams.insert(StreamId(self.opened), stream);
         true
+    }
+
+    /// The request of a stream waits to learn whether it is the last.
+    pub(super) fn await_end(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.await_end();
+        }
     }
 
     /// The request of a stream is done without an answer.
@@ -114,7 +123,8 @@ impl StreamPool {
                 };
                 self.next_turn = turn;
                 return Poll::Ready(match step {
-                    StreamStep::Frame(payload) => PoolEvent::Frame(id, payload),
+                    StreamStep::Closed => PoolEvent::Closed(id),
+                    StreamStep::Frame(payload, is_last) => PoolEvent::Frame(id, payload, is_last),
                     StreamStep::End(end) => self.end(id, end),
                 });
             }

@@ -3,9 +3,10 @@
 //! The defaults of `limits`, `rules` and `streams` are those of the machines themselves; this page
 //! only gives them names in a file.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rv_core::{Limits, Rules};
+use rv_core::{Agents, Limits, Rules};
 use rv_proto::{Dialect, Ttl};
 use serde::{Deserialize, Serialize};
 
@@ -114,10 +115,24 @@ pub struct RulesConfig {
     /// See [`Rules::dialect_default`].
     #[serde(with = "dialect")]
     pub dialect_default: Dialect,
+    /// See [`Rules::agents`]. These are added to the known ones, or change them.
+    pub agents: BTreeMap<String, NamedDialect>,
+    /// See [`Rules::identify_wait`]. Default 500 ms here, where identify is listened to.
+    #[serde(with = "humantime_serde")]
+    pub identify_wait: Duration,
 }
+
+/// A dialect by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NamedDialect(#[serde(with = "dialect")] pub Dialect);
 
 impl RulesConfig {
     pub(super) fn to_rules(&self) -> Result<Rules, ConfigError> {
+        let mut agents = Agents::default();
+        for (name, dialect) in &self.agents {
+            agents.insert(name.clone(), dialect.0);
+        }
         let rules = Rules {
             ttl_min: ttl("rules.ttl_min", self.ttl_min)?,
             ttl_max: ttl("rules.ttl_max", self.ttl_max)?,
@@ -126,6 +141,8 @@ impl RulesConfig {
             page_bytes_max: self.page_bytes_max,
             discover_all: self.discover_all,
             dialect_default: self.dialect_default,
+            agents,
+            identify_wait: self.identify_wait,
         };
         rules.validate()?;
         Ok(rules)
@@ -143,6 +160,8 @@ impl Default for RulesConfig {
             page_bytes_max: rules.page_bytes_max,
             discover_all: rules.discover_all,
             dialect_default: rules.dialect_default,
+            agents: BTreeMap::new(),
+            identify_wait: Rules::IDENTIFY_WAIT_MAX,
         }
     }
 }

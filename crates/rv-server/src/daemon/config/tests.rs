@@ -46,6 +46,8 @@ fn values_arrive_where_they_belong() {
         ttl_min = "1h 30m"
         discover_all = false
         dialect_default = "plain"
+        identify_wait = "20ms"
+        agents = { "my-app/" = "standard", "rust-libp2p/" = "plain" }
         [streams]
         write_timeout = "1m"
         [store]
@@ -57,6 +59,15 @@ fn values_arrive_where_they_belong() {
     assert_eq!(point.rules.ttl_min.as_secs(), 5_400);
     assert!(!point.rules.discover_all);
     assert_eq!(point.rules.dialect_default, rv_proto::Dialect::Plain);
+    assert_eq!(point.rules.identify_wait.as_millis(), 20);
+    let agents = &point.rules.agents;
+    let plain = Some(rv_proto::Dialect::Plain);
+    assert_eq!(
+        agents.dialect("my-app/1"),
+        Some(rv_proto::Dialect::Standard)
+    );
+    assert_eq!(agents.dialect("rust-libp2p/0.47.0"), plain);
+    assert_eq!(agents.dialect("py-libp2p/0.8.1"), plain, "as it was");
     assert_eq!(point.streams.write_timeout.as_secs(), 60);
     assert_eq!(point.erase_after.as_secs(), 86_400);
     assert!(!point.events);

@@ -1,0 +1,108 @@
+//! Which dialect a program speaks, by the name that it gives itself in identify.
+
+use std::collections::BTreeMap;
+
+use rv_proto::Dialect;
+
+/// Names of programs, and the dialect of each.
+///
+/// A name stands for every agent that contains it; of several the longest counts. Programs choose
+/// their agent freely, so the table is a hint and not a proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agents(BTreeMap<String, Dialect>);
+
+/// What the known implementations call themselves.
+const KNOWN: [(&str, Dialect); 6] = [
+    ("rust-libp2p/", Dialect::Legacy),
+    ("py-libp2p/", Dialect::Plain),
+    ("go-libp2p", Dialect::Plain),
+    ("nim-libp2p", Dialect::Standard),
+    ("js-libp2p/", Dialect::Standard),
+    ("nwaku", Dialect::Standard),
+];
+
+impl Agents {
+    /// Names that a table may have: each agent is compared with all of them.
+    pub const NAMES_MAX: usize = 64;
+
+    /// Bytes of an agent that are looked at; the longest known are below 100.
+    pub const AGENT_BYTES_MAX: usize = 256;
+
+    /// Adds a name, or gives a known one another dialect.
+    pub fn insert(&mut self, name: String, dialect: Dialect) {
+        self.0.insert(name, dialect);
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of the names is empty: it would stand for every agent.
+    pub fn has_empty_name(&self) -> bool {
+        self.0.contains_key("")
+    }
+
+    /// The dialect of the program that calls itself `agent`.
+    pub fn dialect(&self, agent: &str) -> Option<Dialect> {
+        let agent = &agent[..agent.floor_char_boundary(Self::AGENT_BYTES_MAX)];
+        let fitting = self
+            .0
+            .iter()
+            .filter(|(name, _)| agent.contains(name.as_str()));
+        let longest = fitting.max_by_key(|(name, _)| name.len());
+        longest.map(|(_, dialect)| *dialect)
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        let known = KNOWN.into_iter();
+        Self(
+            known
+                .map(|(name, dialect)| (name.to_owned(), dialect))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_known_by_the_longest_name_in_it() {
+        let mut agents = Agents::default();
+        let cases = [
+            ("rust-libp2p/0.47.0", Some(Dialect::Legacy)),
+            ("py-libp2p/0.8.1", Some(Dialect::Plain)),
+            ("github.com/libp2p/go-libp2p", Some(Dialect::Plain)),
+            ("nim-libp2p", Some(Dialect::Standard)),
+            ("js-libp2p/2.8.0 node/22", Some(Dialect::Standard)),
+            ("my-app/1.0.0", None),
+            ("", None),
+        ];
+        for (agent, dialect) in cases {
+            assert_eq!(agents.dialect(agent), dialect, "{agent}");
+        }
+        agents.insert("go-libp2p-fork".to_owned(), Dialect::Standard);
+        agents.insert("rust-libp2p/".to_owned(), Dialect::Plain);
+        assert_eq!(agents.dialect("go-libp2p-fork@v1"), Some(Dialect::Standard));
+        assert_eq!(agents.dialect("go-libp2p@v1"), Some(Dialect::Plain));
+        assert_eq!(agents.dialect("rust-libp2p/0.47.0"), Some(Dialect::Plain));
+    }
+
+    #[test]
+    fn of_a_long_agent_the_beginning_counts() {
+        let at = |offset: usize| format!("{}nim-libp2p", "\u{e9}".repeat(offset / 2));
+        let agents = Agents::default();
+        assert_eq!(agents.dialect(&at(246)), Some(Dialect::Standard));
+        assert_eq!(agents.dialect(&at(248)), None);
+        assert_eq!(agents.dialect(&at(10_000)), None);
+    }
+}
