@@ -1,8 +1,8 @@
 //! A rendezvous point inside an application's own swarm, and a stock client that uses it.
 //!
-//! The point serves peers of several dialects, and most of them fail a whole list over one entry of
-//! another. What identify says tells which one a peer reads, but the swarm tells it to nobody but the
-//! application: so this one hands it on.
+//! The point serves peers of several dialects, and most of them fail a whole list over one entry
+//! of another. What identify says tells which one a peer reads, but the swarm tells it to nobody
+//! but the application: so this one hands it on.
 //!
 //! `cargo run -p rv-server --example embed` prints what both see, and ends by itself.
 

@@ -38,7 +38,8 @@ use crate::{Config, ConfigError, Handler, Stats, SystemClock};
 /// Most readers fail a whole list over one entry in another dialect than theirs. Readers that never
 /// registered are best told by what identify says of them, which the swarm tells the application
 /// alone: call [`on_identified`](Self::on_identified) for each, and set
-/// [`Rules::identify_wait`](rv_core::Rules::identify_wait), so that their first request waits for it.
+/// [`Rules::identify_wait`](rv_core::Rules::identify_wait), so that their first request waits for
+/// it.
 #[derive(Debug)]
 pub struct Behaviour {
     config: Arc<Config>,

@@ -249,7 +249,7 @@ impl Handler {
         if self.told != Some((dialects, source)) {
             self.told = Some((dialects, source));
             let source = source.name();
-            tracing::debug!(peer = %self.peer, ?dialects, source, "the reader's dialect is decided");
+            tracing::debug!(peer = %self.peer, ?dialects, source, "dialect decided");
         }
     }
 

@@ -37,11 +37,14 @@ struct Row {
     seq: Seq,
 }
 
+/// The listing in one dialect.
+type RowsOfOne<'a> = Peekable<btree_map::Range<'a, Row, Arc<Registration>>>;
+
 /// Up to three listings merged in the order of their sequence numbers.
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
     /// By [`Dialect::index`], which is also the order of preference.
-    ranges: [Option<Peekable<btree_map::Range<'a, Row, Arc<Registration>>>>; 3],
+    ranges: [Option<RowsOfOne<'a>>; 3],
 }
 
 impl<'a> Iterator for Rows<'a> {

@@ -126,10 +126,12 @@ impl Listing {
     }
 
     fn salt(self) -> u32 {
+        let bits = u32::from(self.dialects.to_bits());
         if self.is_marked {
-            return Self::MARKED | u32::from(self.dialects.to_bits());
+            Self::MARKED | bits
+        } else {
+            // One dialect alone, by its index: the bits are 1, 2 or 4.
+            bits >> 1
         }
-        let dialect = self.dialects.iter().next();
-        dialect.map_or(0, |dialect| dialect.index() as u32)
     }
 }

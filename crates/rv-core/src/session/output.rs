@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use rv_proto::{DecodeError, Namespace, Scope, Ttl, UnverifiedRecord};
 
+#[cfg(doc)]
+use crate::Session;
 use crate::registry::Query;
 use crate::{Operation, Refusal};
 
@@ -14,12 +16,12 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// The request of this stream waits to learn whether it is the last one of it: call
-    /// [`Session::handle_closed`](crate::Session::handle_closed) when the peer closes the stream for writing.
+    /// [`Session::handle_closed`] when the peer closes the stream for writing.
     AwaitClose {
         /// The stream that waits.
         stream: StreamId,
     },
-    /// Ask the registry, then call [`Session::handle_page`](crate::Session::handle_page).
+    /// Ask the registry, then call [`Session::handle_page`].
     Discover {
         /// The stream that waits.
         stream: StreamId,
@@ -31,7 +33,7 @@ pub enum Output {
         /// The stream that may go on.
         stream: StreamId,
     },
-    /// Ask the registry how it reads the question, then call [`Session::handle_reading`](crate::Session::handle_reading).
+    /// Ask the registry how it reads the question, then call [`Session::handle_reading`].
     Read {
         /// The stream that waits.
         stream: StreamId,
@@ -55,7 +57,7 @@ pub enum Output {
         frame: Bytes,
     },
     /// Give the operation to the [`Writer`](crate::Writer), in the order of these outputs, then
-    /// call [`Session::handle_verdict`](crate::Session::handle_verdict).
+    /// call [`Session::handle_verdict`].
     Submit {
         /// The stream that waits.
         stream: StreamId,
@@ -63,7 +65,7 @@ pub enum Output {
         operation: Operation,
     },
     /// Check the records' signatures, or find them equal to verified ones, then call
-    /// [`Session::handle_verified`](crate::Session::handle_verified).
+    /// [`Session::handle_verified`].
     Verify {
         /// The stream that waits.
         stream: StreamId,

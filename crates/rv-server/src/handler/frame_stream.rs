@@ -15,8 +15,9 @@ use crate::stats::Load;
 
 /// A stream between requests, in a request, or in an answer.
 ///
-/// While a request is in work no more than one further chunk is read, to see whether the stream ends
-/// there. So a peer that sends more than it lets us answer is held back by its own flow control.
+/// While a request is in work no more than one further chunk is read, to see whether the stream
+/// ends there. So a peer that sends more than it lets us answer is held back by its own flow
+/// control.
 pub(super) struct FrameStream {
     io: Stream,
     inbound: BytesMut,
