@@ -130,10 +130,8 @@ async fn follow(node: &mut Node, form: Form) -> Result<(), Failure> {
                     silent.insert(point, trouble);
                 }
             }
-            Event::PointUp { point } => {
-                if silent.remove(&point).is_some() {
-                    output::note(format_args!("{} answers again", node.points().name(&point)));
-                }
+            Event::PointUp { point } if silent.remove(&point).is_some() => {
+                output::note(format_args!("{} answers again", node.points().name(&point)));
             }
             _ => {}
         }

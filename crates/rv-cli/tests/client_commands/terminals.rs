@@ -82,7 +82,7 @@ fn a_kept_registration_says_how_it_ends() {
         "--point",
         &at,
     ];
-    let mut kept = Terminal::start(folder.path(), &line);
+    let kept = Terminal::start(folder.path(), &line);
     assert_eq!(kept.line(), format!("registered ns at {at} for 2h"));
     let told = kept.line();
     assert!(
@@ -116,7 +116,7 @@ fn a_watch_says_that_it_watches() {
     let at = point.whole();
     let with = ["--identity", "us", "--point", &at];
     done(folder.path(), &[&["register", "ns"][..], &with].concat());
-    let mut watch = Terminal::start(folder.path(), &[&["watch", "ns"][..], &with].concat());
+    let watch = Terminal::start(folder.path(), &[&["watch", "ns"][..], &with].concat());
     assert_eq!(watch.line(), "rv: watching ns at 1 point; Ctrl-C ends");
     let line = watch.line();
     assert!(line.starts_with(&format!("joined   {us}  for ")), "{line}");

@@ -57,7 +57,7 @@ impl Terminal {
     }
 
     /// The next line as it is to be seen, without what was overwritten.
-    pub(crate) fn line(&mut self) -> String {
+    pub(crate) fn line(&self) -> String {
         let line = self.lines.recv_timeout(PATIENCE);
         line.unwrap_or_else(|error| panic!("no line: {error}"))
     }

@@ -115,7 +115,8 @@ impl InboundUpgrade<Stream> for Says {
 
     fn upgrade_inbound(self, mut stream: Stream, _: StreamProtocol) -> Self::Future {
         Box::pin(async move {
-            stream.read(&mut [0; 4_096]).await?;
+            // The beginning of a request is enough to know that there is one.
+            stream.read_exact(&mut [0; 1]).await?;
             stream.write_all(&self.0).await?;
             stream.close().await
         })
