@@ -6,6 +6,7 @@
 mod cargo;
 mod codegen;
 mod gate;
+mod peers;
 mod stages;
 mod suite;
 mod tidy;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
 
   ci                  the whole gate: tidy, lints, docs, then every test
   test                every test that this machine can run, each stage timed
+  peers               make the stock peers of other languages, which the tests of rv-interop run
   tidy                the rules that no compiler checks
   codegen [--check]   write the generated sources, or say whether they are stale
   crash [--rounds N]  kill a serving point N times (default 200) and look at what it kept
@@ -55,6 +57,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["crash", "--rounds", rounds] => {
             suite::crash(rounds.parse().context("--rounds wants a number")?)?;
         }
+        ["peers"] => peers::run()?,
         ["test"] => suite::run()?,
         ["tidy"] => tidy::run()?,
         _ => {

@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use cargo_metadata::{Metadata, TargetKind};
 
 use crate::cargo::{EVERYTHING, capture, cargo, execute, workspace};
+use crate::peers::Peers;
 use crate::say;
 use crate::stages::{Budget, Stages};
 
@@ -36,7 +37,8 @@ pub(crate) fn run() -> Result<()> {
 /// # Errors
 /// When any stage failed, also an earlier one.
 pub(crate) fn run_into(stages: &mut Stages) -> Result<()> {
-    say("peers: the stock rust peer runs in process; no peer is left out");
+    let peers = Peers::look();
+    say(&peers.summary());
     let plan = plan(&workspace()?)?;
 
     let built = stages.run(Budget::BuildsAndLints, "build", || {
@@ -52,9 +54,14 @@ pub(crate) fn run_into(stages: &mut Stages) -> Result<()> {
         (Budget::Simulators, "simulations"),
         (Budget::Peers, "peer tests"),
     ] {
-        if let Some(mut tests) = tests(&plan, budget) {
-            stages.run(budget, name, || execute(&mut tests));
+        let Some(mut tests) = tests(&plan, budget) else {
+            continue;
+        };
+        if budget == Budget::Peers {
+            stages.run(budget, "stock peers made", || peers.make());
+            peers.require(&mut tests);
         }
+        stages.run(budget, name, || execute(&mut tests));
     }
     close(stages)
 }

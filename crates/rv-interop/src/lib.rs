@@ -1,10 +1,14 @@
 //! The harness of the tests over the wire: a point, and peers that are not ours.
 //!
 //! Nothing here encodes or decodes with the code under test. [`wire`] has its own few lines of
-//! protobuf, records are sealed by libp2p's own code, and [`Stock`] is the published client. Every
-//! wait ends by itself, see [`within`].
+//! protobuf, records are sealed by libp2p's own code, and [`Stock`] is the published client; stock
+//! peers of other languages run as processes, see [`Runtime`]. [`Ours`] is our own client, the only
+//! one here. Every wait ends by itself, see [`within`].
 
+mod daemon;
+mod foreign;
 mod opener;
+mod ours;
 mod point;
 mod raw;
 mod records;
@@ -13,6 +17,9 @@ mod swarm;
 mod wait;
 pub mod wire;
 
+pub use daemon::RunningDaemon;
+pub use foreign::{ForeignClient, ForeignPage, ForeignServer, Language, Runtime};
+pub use ours::{Ours, scope};
 pub use point::{ManualClock, Point};
 pub use raw::{End, RawClient, RawStream};
 pub use records::{Identity, envelope, plain_record};

@@ -2,43 +2,12 @@
 
 use std::path::Path;
 
-use libp2p::Multiaddr;
 use rv_interop::wire::{Discover, Register};
-use rv_interop::{Identity, RawClient, Stock, Via, within};
-use rv_server::daemon::{Config, Daemon, DaemonError, NamedDialect};
+use rv_interop::{Identity, RawClient, RunningDaemon, Stock, Via};
+use rv_server::daemon::{Config, NamedDialect};
 use rv_server::rv_proto::Dialect;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 const NAMESPACE: &str = "my-app";
-
-struct Running {
-    addresses: Vec<Multiaddr>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), DaemonError>>,
-}
-
-impl Running {
-    async fn start(config: Config) -> Self {
-        let daemon = within("daemon", Daemon::bind(config))
-            .await
-            .expect("loopback is free");
-        let addresses = daemon.addresses().to_vec();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(daemon.run(stopped));
-        Self {
-            addresses,
-            stop,
-            served,
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).expect("it runs");
-        let ended = within("end of the daemon", self.served).await;
-        ended.expect("no panic").expect("a clean end");
-    }
-}
 
 fn config(data_dir: &Path) -> Config {
     Config {
@@ -51,39 +20,39 @@ fn config(data_dir: &Path) -> Config {
 #[tokio::test]
 async fn a_daemon_serves_the_stock_client_on_every_transport_and_keeps_what_it_granted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let daemon = Running::start(config(folder.path())).await;
-    assert_eq!(daemon.addresses.len(), Via::ALL.len());
+    let daemon = RunningDaemon::start(config(folder.path())).await;
+    assert_eq!(daemon.addresses().len(), Via::ALL.len());
     let mut peers = Vec::new();
-    for address in &daemon.addresses {
+    for address in daemon.addresses() {
         let identity = Identity::new();
         let mut client = Stock::dial(address, &identity, &identity).await;
         assert_eq!(client.register(NAMESPACE, None).await, Ok(7_200));
         peers.push(client.peer());
         assert_eq!(client.peers(Some(NAMESPACE)).await, peers);
     }
-    let before = daemon.addresses[0].clone();
+    let before = daemon.addresses()[0].clone();
     daemon.stop().await;
 
-    let daemon = Running::start(config(folder.path())).await;
+    let daemon = RunningDaemon::start(config(folder.path())).await;
     assert_eq!(
-        daemon.addresses[0].iter().last(),
+        daemon.addresses()[0].iter().last(),
         before.iter().last(),
         "the same identity"
     );
     let identity = Identity::new();
-    let mut client = Stock::dial(&daemon.addresses[0], &identity, &identity).await;
+    let mut client = Stock::dial(&daemon.addresses()[0], &identity, &identity).await;
     assert_eq!(client.peers(Some(NAMESPACE)).await, peers);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_stopping_daemon_ends_its_connections_while_clients_hold_streams() {
-    let daemon = Running::start(Config {
+    let daemon = RunningDaemon::start(Config {
         ephemeral: true,
         ..config(Path::new("unused"))
     })
     .await;
-    let client = RawClient::dial(&daemon.addresses[0], Identity::new()).await;
+    let client = RawClient::dial(&daemon.addresses()[0], Identity::new()).await;
     let mut stream = client.open().await;
     stream
         .register_ok(&Register::new(NAMESPACE, client.identity().legacy()))
@@ -113,8 +82,8 @@ async fn what_the_file_says_holds() {
         folder.path().join("data")
     );
     std::fs::write(&file, text).expect("room for a file");
-    let daemon = Running::start(Config::load(&file).expect("a good file")).await;
-    let client = RawClient::dial(&daemon.addresses[0], Identity::new()).await;
+    let daemon = RunningDaemon::start(Config::load(&file).expect("a good file")).await;
+    let client = RawClient::dial(&daemon.addresses()[0], Identity::new()).await;
     let mut stream = client.open().await;
     let own = client.identity();
     stream
@@ -139,15 +108,15 @@ async fn a_daemon_answers_readers_that_never_registered_as_identify_says() {
     let mut config = config(folder.path());
     let own = ("my-nim-app".to_owned(), NamedDialect(Dialect::Standard));
     config.rules.agents.extend([own]);
-    let daemon = Running::start(config).await;
-    let address = &daemon.addresses[0];
+    let daemon = RunningDaemon::start(config).await;
+    let address = &daemon.addresses()[0];
     let legacy = RawClient::dial(address, Identity::new()).await;
     legacy.register(NAMESPACE).await;
     let standard = RawClient::dial(address, Identity::new()).await;
     let request = Register::new(NAMESPACE, standard.identity().standard());
     standard.open().await.register_ok(&request).await;
 
-    for address in &daemon.addresses {
+    for address in daemon.addresses() {
         for (agent, forms) in [
             ("py-libp2p/0.8.1", &["plain", "plain"][..]),
             ("nim-libp2p", &["standard"]),

@@ -21,6 +21,7 @@ pub(super) struct Listing {
     entries: usize,
     usable: usize,
     repeated_pages: usize,
+    last_count: usize,
     seen: BTreeMap<(Namespace, PeerId), Seen>,
 }
 
@@ -54,6 +55,7 @@ impl Listing {
             entries: 0,
             usable: 0,
             repeated_pages: 0,
+            last_count: 0,
             seen: BTreeMap::new(),
         }
     }
@@ -73,6 +75,7 @@ impl Listing {
             .filter(|entry| self.is_repeat(now, entry));
         let is_repeated = !page.entries.is_empty() && repeats.count() == page.entries.len();
         self.repeated_pages += usize::from(is_repeated);
+        let last_count = std::mem::replace(&mut self.last_count, page.count);
         for entry in &page.entries {
             let key = (entry.namespace.clone(), *entry.record.peer());
             self.seen.insert(key, Seen::new(now, entry));
@@ -96,7 +99,9 @@ impl Listing {
             self.cookie = None;
             return Step::End(Some(breach.into()));
         }
-        if page.count == 0 {
+        // canvas lists the newest first and puts the cookie at the oldest of them: each page is the
+        // one before without its end, and nothing else ever comes.
+        if page.count == 0 || (is_repeated && page.count < last_count) {
             return Step::End(None);
         }
         let (entries, pages) = (config.listing_entries_max, config.listing_pages_max);

@@ -100,6 +100,23 @@ fn a_page_without_a_cookie_is_the_last() {
 }
 
 #[test]
+fn a_point_that_lists_its_newest_entries_again_is_listed_to_its_end() {
+    let mut driver = Driver::new(1);
+    discover(&mut driver, DiscoverOptions::default());
+    let newest_first = || (2..7).rev().map(|seed| entry(seed, 100));
+    let sent = driver.request();
+    driver.answer(sent.id, page(newest_first().collect(), "2"));
+    let sent = driver.request();
+    driver.answer(sent.id, page(newest_first().take(4).collect(), "3"));
+    let events = driver.events();
+    assert_eq!(
+        (done(&events)[0].pages, &done(&events)[0].cause),
+        (2, &None)
+    );
+    assert_eq!(driver.client.requests_out(), 0);
+}
+
+#[test]
 fn one_page_is_one_request_and_tells_its_cookie() {
     let mut driver = Driver::new(1);
     let options = DiscoverOptions {

@@ -1,0 +1,154 @@
+//! A client of a stock library, asked line by line.
+
+use std::collections::BTreeMap;
+
+use libp2p::{Multiaddr, PeerId};
+use serde_json::{Value, json};
+
+use super::Process;
+
+/// A client in another process, which ends when this is dropped.
+#[derive(Debug)]
+pub struct ForeignClient {
+    process: Process,
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+}
+
+/// What a stock client makes of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForeignPage {
+    /// Who is listed, with the addresses, without a peer id at their end.
+    pub peers: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// Where the next page starts, as hexadecimal digits; empty where there is none.
+    pub cookie: String,
+}
+
+impl ForeignClient {
+    pub(super) async fn new(mut process: Process) -> Self {
+        let own = parse(&process.line().await);
+        let (peer, addresses) = read_peer(&own);
+        Self {
+            process,
+            peer,
+            addresses,
+        }
+    }
+
+    /// Who this is.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// Where it listens, and so what it registers.
+    pub fn addresses(&self) -> &[Multiaddr] {
+        &self.addresses
+    }
+
+    /// Registers; gives the granted ttl in seconds.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    ///
+    /// # Panics
+    ///
+    /// If nothing comes.
+    pub async fn register(&mut self, namespace: &str, ttl: u64) -> Result<u64, String> {
+        let request = json!({"verb": "register", "namespace": namespace, "ttl": ttl});
+        let answer = self.call(&request).await?;
+        Ok(answer["ttl"].as_u64().expect("a number"))
+    }
+
+    /// Unregisters. There is no answer to that.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn unregister(&mut self, namespace: &str) -> Result<(), String> {
+        let request = json!({"verb": "unregister", "namespace": namespace});
+        self.call(&request).await.map(|_| ())
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn discover(&mut self, namespace: &str) -> Result<ForeignPage, String> {
+        let request = json!({"verb": "discover", "namespace": namespace});
+        self.call(&request).await.map(|answer| read_page(&answer))
+    }
+
+    /// One page of at most `limit` entries, from where `cookie` stands: only py can go on.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn discover_from(
+        &mut self,
+        namespace: &str,
+        limit: usize,
+        cookie: &str,
+    ) -> Result<ForeignPage, String> {
+        let request =
+            json!({"verb": "discover", "namespace": namespace, "limit": limit, "cookie": cookie});
+        self.call(&request).await.map(|answer| read_page(&answer))
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub async fn end(self) {
+        self.process.end().await;
+    }
+
+    async fn call(&mut self, request: &Value) -> Result<Value, String> {
+        self.process.say(&request.to_string());
+        let answer = parse(&self.process.line().await);
+        match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer),
+        }
+    }
+}
+
+fn parse(line: &str) -> Value {
+    match serde_json::from_str(line) {
+        Ok(value) => value,
+        Err(error) => panic!("not JSON: {line}: {error}"),
+    }
+}
+
+fn read_page(answer: &Value) -> ForeignPage {
+    let peers = answer["peers"].as_array().expect("an array");
+    let page = ForeignPage {
+        peers: peers.iter().map(read_peer).collect(),
+        cookie: answer["cookie"].as_str().unwrap_or_default().to_owned(),
+    };
+    assert_eq!(page.peers.len(), peers.len(), "nobody twice");
+    page
+}
+
+fn read_peer(value: &Value) -> (PeerId, Vec<Multiaddr>) {
+    let peer: PeerId = text(&value["peer"]).parse().expect("a peer id");
+    let addresses = value["addresses"].as_array().expect("an array");
+    let address = |value: &Value| {
+        let address: Multiaddr = text(value).parse().expect("an address");
+        let own = libp2p::multiaddr::Protocol::P2p(peer);
+        match address.iter().last() {
+            Some(last) if last == own => {
+                let parts = address.iter().take(address.iter().count() - 1);
+                parts.collect()
+            }
+            _ => address,
+        }
+    };
+    (peer, addresses.iter().map(address).collect())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}

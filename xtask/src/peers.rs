@@ -1,0 +1,282 @@
+//! Stock peers of other languages, made under `target/peers` by their own package managers.
+//!
+//! Each is made once, from a committed lock file, and kept until that changes.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cargo::{execute, workspace};
+use crate::say;
+
+/// Names of the peers that the tests must find, with commas between; read by `rv-interop`.
+const PEERS: &str = "RV_PEERS";
+
+/// Where continuous integration says that it is; nothing may be left out there.
+const CI: &str = "CI";
+
+/// The file that says what was made, beside it. Its first line names the language's version, the
+/// rest are the files of [`Language::inputs`]; `rv-interop` compares those.
+const STAMP: &str = "installed";
+
+/// The programs of the peers, and what they need.
+const SOURCES: &str = "crates/rv-interop/peers";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Js,
+    Py,
+}
+
+/// The peers of this run.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    present: Vec<Present>,
+    missing: Vec<Language>,
+}
+
+#[derive(Debug)]
+struct Present {
+    language: Language,
+    version: String,
+}
+
+/// Makes every peer whose language this machine has.
+///
+/// # Errors
+/// When one cannot be made.
+pub(crate) fn run() -> Result<()> {
+    let peers = Peers::look();
+    say(&peers.summary());
+    peers.make()
+}
+
+impl Peers {
+    /// Looks which languages this machine has.
+    pub(crate) fn look() -> Self {
+        let mut peers = Self::default();
+        for language in [Language::Js, Language::Py] {
+            match language.version() {
+                Some(version) => peers.present.push(Present { language, version }),
+                None => peers.missing.push(language),
+            }
+        }
+        peers
+    }
+
+    /// Which peers take part, and which are left out for want of what.
+    pub(crate) fn summary(&self) -> String {
+        let mut lines = vec!["peers: rust".to_owned()];
+        for Present { language, version } in &self.present {
+            lines[0].push_str(&format!(", {} ({version})", language.name()));
+        }
+        for language in &self.missing {
+            let (name, needs) = (language.name(), language.needs());
+            lines.push(format!(
+                "left out: the {name} peer, because {needs} is not here"
+            ));
+        }
+        lines.join("\n")
+    }
+
+    /// Makes what is not made yet.
+    ///
+    /// # Errors
+    /// When a peer cannot be made, or one is missing in continuous integration.
+    pub(crate) fn make(&self) -> Result<()> {
+        let is_ci = std::env::var_os(CI).is_some_and(|value| !value.is_empty());
+        if let (true, Some(language)) = (is_ci, self.missing.first()) {
+            bail!(
+                "{CI} is set, so no peer may be left out: install {}",
+                language.needs()
+            );
+        }
+        let peers = workspace()?.target_directory.join("peers");
+        for present in &self.present {
+            let name = present.language.name();
+            let folder = peers.join(name).into_std_path_buf();
+            let made = present.make(&folder);
+            made.with_context(|| format!("could not make the {name} peer"))?;
+        }
+        Ok(())
+    }
+
+    /// Tells a call of the tests which peers they must find.
+    pub(crate) fn require<'a>(&self, tests: &'a mut Command) -> &'a mut Command {
+        let names: Vec<_> = self.present.iter().map(|it| it.language.name()).collect();
+        tests.env(PEERS, names.join(","))
+    }
+}
+
+impl Present {
+    fn make(&self, folder: &Path) -> Result<()> {
+        let sources = Path::new(SOURCES).join(self.language.name());
+        let stamp = self.stamp(&sources)?;
+        let stamp_path = folder.join(STAMP);
+        if fs::read_to_string(&stamp_path).is_ok_and(|made| made == stamp) {
+            return Ok(());
+        }
+        // What an interrupted run left behind does not count as made.
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => fs::create_dir_all(folder)?,
+        }
+        match self.language {
+            Language::Js => make_js(&sources, folder)?,
+            Language::Py => make_py(&sources, folder)?,
+        }
+        fs::write(stamp_path, stamp)?;
+        Ok(())
+    }
+
+    fn stamp(&self, sources: &Path) -> Result<String> {
+        let mut stamp = format!("{}\n", self.version);
+        for input in self.language.inputs() {
+            let path = sources.join(input);
+            let text = fs::read_to_string(&path);
+            stamp.push_str(&text.with_context(|| format!("could not read {}", path.display()))?);
+        }
+        Ok(stamp)
+    }
+}
+
+impl Language {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Js => "js",
+            Self::Py => "py",
+        }
+    }
+
+    const fn needs(self) -> &'static str {
+        match self {
+            Self::Js => "node (20 or newer) with npm",
+            Self::Py => "python3 (3.11 or newer) with venv",
+        }
+    }
+
+    /// What decides the packages, among the peer's sources.
+    const fn inputs(self) -> &'static [&'static str] {
+        match self {
+            Self::Js => &["package.json", "package-lock.json"],
+            Self::Py => &["requirements.txt"],
+        }
+    }
+
+    /// The version on this machine, if it is there and new enough.
+    fn version(self) -> Option<String> {
+        match self {
+            Self::Js => {
+                ask("npm", &["--version"])?;
+                ask("node", &["--version"]).filter(|version| is_node_usable(version))
+            }
+            Self::Py => ask(
+                "python3",
+                &[
+                    "-c",
+                    "import ensurepip, platform, sys, venv; \
+                     assert sys.version_info >= (3, 11); print(platform.python_version())",
+                ],
+            ),
+        }
+    }
+}
+
+/// Whether a version such as `v20.20.2` is one that the js peer runs on.
+fn is_node_usable(version: &str) -> bool {
+    const MAJOR_MIN: u32 = 20;
+    let major = version.trim_start_matches('v').split('.').next();
+    let major = major.and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= MAJOR_MIN)
+}
+
+fn make_js(sources: &Path, folder: &Path) -> Result<()> {
+    for input in Language::Js.inputs() {
+        fs::copy(sources.join(input), folder.join(input))?;
+    }
+    execute(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(folder)
+            .stdin(Stdio::null()),
+    )
+}
+
+fn make_py(sources: &Path, folder: &Path) -> Result<()> {
+    execute(
+        Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(folder)
+            .stdin(Stdio::null()),
+    )?;
+    let python: PathBuf = folder.join("bin").join("python");
+    execute(
+        Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--no-input"])
+            .args(["--disable-pip-version-check", "--require-hashes", "-r"])
+            .arg(sources.join("requirements.txt"))
+            .stdin(Stdio::null()),
+    )
+}
+
+/// What a program says on one line; `None` if it is not there or fails.
+fn ask(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::ensure;
+
+    use super::*;
+
+    fn js(version: &str) -> Present {
+        Present {
+            language: Language::Js,
+            version: version.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_what_it_needs() {
+        let peers = Peers {
+            present: vec![js("v20.1.0")],
+            missing: vec![Language::Py],
+        };
+        assert_eq!(
+            peers.summary(),
+            "peers: rust, js (v20.1.0)\n\
+             left out: the py peer, because python3 (3.11 or newer) with venv is not here"
+        );
+        let mut tests = Command::new("cargo");
+        let told = peers.require(&mut tests).get_envs();
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [(PEERS.as_ref(), Some("js".as_ref()))]
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_too_old_counts_as_missing() {
+        assert!(is_node_usable("v20.0.0") && is_node_usable("v100.1.0"));
+        assert!(!is_node_usable("v18.20.4") && !is_node_usable("odd"));
+    }
+
+    #[test]
+    fn another_lock_file_or_another_version_is_another_stamp() -> Result<()> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let sources = sources.join(SOURCES).join("js");
+        let stamp = js("v20.1.0").stamp(&sources)?;
+        ensure!(stamp != js("v22.1.0").stamp(&sources)?);
+        for input in Language::Js.inputs() {
+            ensure!(stamp.contains(&fs::read_to_string(sources.join(input))?));
+        }
+        Ok(())
+    }
+}
