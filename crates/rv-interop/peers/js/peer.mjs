@@ -67,7 +67,10 @@ async function act (client, { verb, namespace, ...options }) {
     case 'register':
       return await client.register(namespace, options)
     case 'unregister':
+      // The library closes the stream without waiting until the request is written, and loses it.
+      // An answer to what is asked behind it shows that it was read.
       await client.unregister(namespace)
+      await client.discover(namespace)
       return {}
     case 'discover':
       return { peers: (await client.discover(namespace, options)).map(shown) }

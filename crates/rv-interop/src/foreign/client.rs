@@ -1,6 +1,6 @@
 //! A client of a stock library, asked line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::{Multiaddr, PeerId};
 use serde_json::{Value, json};
@@ -12,14 +12,15 @@ use super::Process;
 pub struct ForeignClient {
     process: Process,
     peer: PeerId,
-    addresses: Vec<Multiaddr>,
+    addresses: BTreeSet<Multiaddr>,
 }
 
 /// What a stock client makes of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForeignPage {
-    /// Who is listed, with the addresses, without a peer id at their end.
-    pub peers: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// Who is listed, with the addresses, without a peer id at their end. They are a set, because
+    /// js shows an address twice once it has seen it twice.
+    pub peers: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
     /// Where the next page starts, as hexadecimal digits; empty where there is none.
     pub cookie: String,
 }
@@ -41,7 +42,7 @@ impl ForeignClient {
     }
 
     /// Where it listens, and so what it registers.
-    pub fn addresses(&self) -> &[Multiaddr] {
+    pub fn addresses(&self) -> &BTreeSet<Multiaddr> {
         &self.addresses
     }
 
@@ -132,7 +133,7 @@ fn read_page(answer: &Value) -> ForeignPage {
     page
 }
 
-fn read_peer(value: &Value) -> (PeerId, Vec<Multiaddr>) {
+fn read_peer(value: &Value) -> (PeerId, BTreeSet<Multiaddr>) {
     let peer: PeerId = text(&value["peer"]).parse().expect("a peer id");
     let addresses = value["addresses"].as_array().expect("an array");
     let address = |value: &Value| {

@@ -18,7 +18,12 @@ async fn a_js_point_is_registered_at_refreshed_and_left() {
         return;
     };
     let point = runtime.serve().await;
-    let client = scenes::registers_refreshes_and_leaves(point.address(), Dialect::Standard).await;
+    let client = scenes::registers_refreshes_and_leaves(
+        point.address(),
+        Dialect::Standard,
+        Dialect::Standard,
+    )
+    .await;
 
     let longer = client.register("longer", 36_000).await;
     assert_eq!(longer, 7_200, "what was granted counts");

@@ -1,4 +1,5 @@
-//! At our own point.
+//! At our own point: both signatures of a record are registered at once, and of these readers who
+//! accept both are shown the legacy one.
 
 use rv_client::rv_proto::{Dialect, Ttl};
 use rv_interop::{Point, Via};
@@ -10,7 +11,7 @@ use crate::scenes::{self, SHORT_SECS};
 async fn our_point_is_registered_at_refreshed_and_left() {
     let point = serve().await;
     let address = point.address(Via::Tcp);
-    scenes::registers_refreshes_and_leaves(address, Dialect::Standard).await;
+    scenes::registers_refreshes_and_leaves(address, Dialect::Standard, Dialect::Legacy).await;
     point.stop().await;
 }
 
@@ -24,7 +25,5 @@ async fn our_point_is_paged() {
 async fn serve() -> Point {
     let mut config = Config::default();
     config.rules.ttl_min = Ttl::from_secs(SHORT_SECS).expect("a good ttl");
-    // What a client registers in who knows nothing of the point.
-    config.rules.dialect_default = Dialect::Standard;
     Point::in_memory(config).await
 }

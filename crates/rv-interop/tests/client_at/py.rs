@@ -16,7 +16,9 @@ async fn a_py_point_is_registered_at_refreshed_and_left() {
         return;
     };
     let point = runtime.serve().await;
-    let client = scenes::registers_refreshes_and_leaves(point.address(), Dialect::Plain).await;
+    let client =
+        scenes::registers_refreshes_and_leaves(point.address(), Dialect::Plain, Dialect::Plain)
+            .await;
 
     let all = within("answer", client.client().discover(Scope::All, None)).await;
     let Err(DiscoverError::Refused { status, text, .. }) = all else {

@@ -15,7 +15,7 @@ use crate::scenes;
 #[tokio::test]
 async fn a_rust_point_is_registered_at_refreshed_and_left() {
     let (point, _serving) = serve().await;
-    scenes::registers_refreshes_and_leaves(&point, Dialect::Legacy).await;
+    scenes::registers_refreshes_and_leaves(&point, Dialect::Legacy, Dialect::Legacy).await;
 }
 
 #[tokio::test]

@@ -15,16 +15,21 @@ pub(crate) const SHORT_SECS: u64 = 3;
 /// Pages that a test asks for at the most.
 const PAGES_MAX: usize = 10;
 
-/// Registers, is found with its address, is refreshed past its first deadline, and leaves. Gives
-/// one of those that are left, to ask for what only this point does.
-pub(crate) async fn registers_refreshes_and_leaves(point: &Multiaddr, dialect: Dialect) -> Ours {
+/// Registers, which tells it the `learnt` dialect, is found with its address in the `listed` one,
+/// is refreshed past its first deadline, and leaves. Gives the one who is left, to ask for what
+/// only this point does.
+pub(crate) async fn registers_refreshes_and_leaves(
+    point: &Multiaddr,
+    learnt: Dialect,
+    listed: Dialect,
+) -> Ours {
     let mut first = Ours::new(point).await;
     assert_eq!(
         u64::from(first.register(NAMESPACE, SHORT_SECS).await),
         SHORT_SECS
     );
-    let learnt = first.client().status().await.points[0].dialect;
-    assert_eq!(learnt, dialect, "learnt by trying");
+    let status = first.client().status().await;
+    assert_eq!(status.points[0].dialect, learnt, "by trying");
 
     let second = Ours::new(point).await;
     assert_eq!(second.register(NAMESPACE, 600).await, 600);
@@ -34,14 +39,14 @@ pub(crate) async fn registers_refreshes_and_leaves(point: &Multiaddr, dialect: D
         (found.len() == 2).then_some(found)
     })
     .await;
-    let listed = |peer: &Ours| {
+    let assert_listed = |peer: &Ours| {
         let found = both.iter().find(|found| found.peer() == peer.peer());
         let found = found.expect("it is listed");
         assert_eq!(found.addresses(), [peer.address()]);
-        assert_eq!(found.record.dialect(), dialect);
+        assert_eq!(found.record.dialect(), listed);
     };
-    listed(&first);
-    listed(&second);
+    assert_listed(&first);
+    assert_listed(&second);
 
     // By the time of the third grant the first one has lapsed.
     first.granted(3).await;
