@@ -69,7 +69,7 @@ async fn start(point: PeerId, address: &Multiaddr) -> Result<Swarm<App>, Box<dyn
         })?
         .build();
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
-    // On this machine others can dial what it listens on. Elsewhere autonat finds out what they can.
+    // Here others can dial what it listens on. Elsewhere autonat finds out what they can.
     loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
             swarm.add_external_address(address);
