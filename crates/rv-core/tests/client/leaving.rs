@@ -87,6 +87,48 @@ fn a_register_that_is_lost_after_unregister_is_taken_out_again() {
 }
 
 #[test]
+fn a_register_whose_connection_is_lost_after_unregister_is_taken_out_again() {
+    let mut driver = Driver::new(1);
+    driver.register(HERE);
+    let register = driver.request();
+    driver
+        .client
+        .unregister(driver.now, HERE, &chat())
+        .expect("unregisters");
+    let first = driver.request();
+    driver.client.handle_written(driver.now, first.id);
+    driver.outputs();
+    driver.fail(register.id, Failure::Unreachable);
+    let again = driver.sleep_until_request();
+    assert_eq!(again.request, Wanted::Unregister { namespace: chat() });
+    driver.client.handle_written(driver.now, again.id);
+    driver.outputs();
+    assert_eq!(driver.client.registrations(), []);
+}
+
+#[test]
+fn unregister_after_a_register_whose_connection_was_lost_is_written() {
+    let mut driver = Driver::new(1);
+    driver.register(HERE);
+    let register = driver.request();
+    driver.fail(register.id, Failure::Unreachable);
+    driver.outputs();
+    let leaving = driver
+        .client
+        .unregister(driver.now, HERE, &chat())
+        .expect("unregisters");
+    let first = driver.request();
+    assert_eq!(first.request, Wanted::Unregister { namespace: chat() });
+    driver.client.handle_written(driver.now, first.id);
+    let done = Event::UnregisterDone {
+        operation: leaving,
+        failures: Vec::new(),
+    };
+    assert!(driver.events().contains(&done));
+    assert_eq!(driver.client.registrations(), []);
+}
+
+#[test]
 fn register_after_unregister_waits_until_that_is_written() {
     let mut driver = Driver::new(1);
     driver.register(HERE);

@@ -90,8 +90,12 @@ fn may_have_registered(reply: &Reply) -> bool {
     match reply {
         Reply::Granted { .. } | Reply::Written => true,
         Reply::Failed(Cause::Failed(failure)) => match failure {
-            Failure::Broken(_) | Failure::EndOfStream | Failure::TimedOut => true,
-            Failure::Unreachable | Failure::Unsigned | Failure::Unsupported => false,
+            // A connection that is lost may be lost after the request was read.
+            Failure::Broken(_)
+            | Failure::EndOfStream
+            | Failure::TimedOut
+            | Failure::Unreachable => true,
+            Failure::Unsigned | Failure::Unsupported => false,
         },
         Reply::Failed(
             Cause::Bound(_)
