@@ -159,6 +159,8 @@ impl Client {
             peers,
             skipped: page.skipped,
         });
+        // A slow point that goes on is waited for; one that fails makes the wait no longer.
+        self.agenda.set(Task::Operation(id), None);
         self.lookup_stepped(now, id, point, goes_on);
     }
 
@@ -193,11 +195,11 @@ impl Client {
             return;
         };
         if lookup.is_full() {
-            let out = lookup.give_up(None);
+            let out = lookup.give_up();
             self.cancel_all(&out);
-        } else if lookup.has_succeeded() {
-            let at = now.saturating_add(self.config.straggler_wait);
-            self.agenda.set(Task::Operation(id), Some(at));
+        } else if !self.agenda.contains(&Task::Operation(id)) {
+            let until = lookup.stragglers_until(now, &self.config);
+            self.agenda.set(Task::Operation(id), until);
         }
         let is_done = match self.operations.get(&id) {
             Some(Operation::Discover(lookup)) => lookup.is_done(),

@@ -203,7 +203,7 @@ impl Client {
         for it in self.points.values_mut() {
             it.waiting.remove(&Work::Lookup(id));
         }
-        let out = lookup.give_up(None);
+        let out = lookup.give_up();
         self.cancel_all(&out);
         // Others may have waited for their turn.
         let points: Vec<_> = self.points.keys().copied().collect();

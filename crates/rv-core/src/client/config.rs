@@ -39,6 +39,11 @@ pub struct ClientConfig {
     /// How long the slower points of a discovery are waited for after the first is done, and after
     /// each page that one of them gives then. Default 2 s: a dead point delays nobody.
     pub straggler_wait: Duration,
+    /// How long they are waited for in all, however many pages they give. Default 30 s: a slow
+    /// line brings a whole listing by then, and a point that gives each page as late as it may
+    /// delays the end no longer. Above it their listings end with
+    /// [`Bound::Wait`](super::Bound::Wait).
+    pub straggler_wait_total: Duration,
     /// The shortest pause between two polls of a watch, used while things change. Default 15 s.
     pub poll_min: Duration,
     /// The longest pause between two polls of a watch, reached by doubling while nothing changes.
@@ -166,6 +171,7 @@ impl Default for ClientConfig {
             request_timeout_min: Duration::from_secs(5),
             requests_per_point_max: 16,
             straggler_wait: Duration::from_secs(2),
+            straggler_wait_total: Duration::from_secs(30),
             poll_min: Duration::from_secs(15),
             poll_max: Duration::from_secs(4 * 60),
             poll_lead: Duration::from_secs(3),

@@ -242,7 +242,7 @@ impl Client {
     /// The slower points of a discovery had their time. Their answers still go to the cache.
     fn stragglers_are_late(&mut self, now: Time, id: OperationId) {
         if let Some(Operation::Discover(lookup)) = self.operations.get_mut(&id) {
-            lookup.give_up(Some(&Failure::TimedOut.into()));
+            lookup.give_up_late(now, &self.config);
             self.lookup_moved(now, id);
         }
     }

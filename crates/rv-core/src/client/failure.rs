@@ -1,5 +1,7 @@
 //! Why something did not work: the point said no, it could not be asked, or it broke the protocol.
 
+use std::time::Duration;
+
 use rv_proto::{DecodeError, FrameError, Status};
 use thiserror::Error;
 
@@ -43,7 +45,8 @@ pub enum Failure {
     /// The answer did not come in time.
     #[error("the point did not answer in time")]
     TimedOut,
-    /// No connection to the point, or no stream on it.
+    /// No connection to the point, no stream on it, or the connection was lost under the request,
+    /// which may have arrived.
     #[error("cannot reach the point")]
     Unreachable,
     /// Our own record could not be signed.
@@ -101,6 +104,13 @@ pub enum Bound {
     Pages {
         /// The bound.
         max: usize,
+    },
+    /// [`ClientConfig::straggler_wait_total`]: another point was done long ago, and this one still
+    /// gave pages. Its cookie goes on where it was cut.
+    #[error("not done {max:?} after another point was")]
+    Wait {
+        /// The bound.
+        max: Duration,
     },
 }
 

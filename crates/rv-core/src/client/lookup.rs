@@ -10,7 +10,8 @@ use super::cache::is_newer;
 use super::entry::{CheckedEntry, CheckedPage};
 use super::listing::{Listing, Step};
 use super::{
-    Bound, Cause, ClientConfig, DiscoverOptions, Discovered, Listed, Pages, RequestId, Wanted,
+    Bound, Cause, ClientConfig, DiscoverOptions, Discovered, Failure, Listed, Pages, RequestId,
+    Wanted,
 };
 
 /// The machine of one call of `discover`.
@@ -21,6 +22,8 @@ pub(super) struct Lookup {
     legs: BTreeMap<PeerId, Leg>,
     /// What was told: the records are shared with whom they were told to.
     seen: BTreeMap<(Namespace, PeerId), Arc<Record>>,
+    /// When the first point was done: the others are stragglers since.
+    succeeded_at: Option<Time>,
 }
 
 /// The lookup at one point.
@@ -55,6 +58,7 @@ impl Lookup {
             legs: points.into_iter().map(leg).collect(),
             options,
             seen: BTreeMap::new(),
+            succeeded_at: None,
         }
     }
 
@@ -137,8 +141,29 @@ impl Lookup {
         self.step(point, step)
     }
 
-    /// Gives up on all that is not done, and returns the requests that are still out.
-    pub(super) fn give_up(&mut self, cause: Option<&Cause>) -> Vec<RequestId> {
+    /// Gives up on all that is not done, as nothing more is wanted of anybody, and returns the
+    /// requests that are still out.
+    pub(super) fn give_up(&mut self) -> Vec<RequestId> {
+        self.end_rest(|_| None)
+    }
+
+    /// Gives up on the points that had their time.
+    pub(super) fn give_up_late(&mut self, now: Time, config: &ClientConfig) {
+        let max = config.straggler_wait_total;
+        let is_over = self
+            .succeeded_at
+            .is_some_and(|at| at.saturating_add(max) <= now);
+        self.end_rest(|leg| {
+            // Who gave pages until then is alive, and its listing can be gone on with.
+            Some(if is_over && leg.listing.pages() > 0 {
+                Bound::Wait { max }.into()
+            } else {
+                Failure::TimedOut.into()
+            })
+        });
+    }
+
+    fn end_rest(&mut self, cause: impl Fn(&Leg) -> Option<Cause>) -> Vec<RequestId> {
         let points: Vec<_> = self.legs.keys().copied().collect();
         let mut out = Vec::new();
         for point in points {
@@ -146,7 +171,8 @@ impl Lookup {
                 && leg.done.is_none()
             {
                 out.extend(leg.flight.take());
-                self.step(&point, Step::End(cause.cloned()));
+                let cause = cause(leg);
+                self.step(&point, Step::End(cause));
             }
         }
         out
@@ -171,10 +197,21 @@ impl Lookup {
         self.legs.values().all(|leg| leg.done.is_some())
     }
 
-    /// Whether one point answered to the end.
-    pub(super) fn has_succeeded(&self) -> bool {
+    /// Until when the points that are not done are waited for from now on; `None` while none is
+    /// done.
+    pub(super) fn stragglers_until(&mut self, now: Time, config: &ClientConfig) -> Option<Time> {
+        if !self.has_succeeded() {
+            return None;
+        }
+        let since = *self.succeeded_at.get_or_insert(now);
+        let pause_end = now.saturating_add(config.straggler_wait);
+        Some(pause_end.min(since.saturating_add(config.straggler_wait_total)))
+    }
+
+    /// Whether one point answered to the end, or to a bound of our own.
+    fn has_succeeded(&self) -> bool {
         let mut done = self.legs.values().filter_map(|leg| leg.done.as_ref());
-        done.any(|listed| listed.cause.is_none())
+        done.any(|listed| matches!(listed.cause, None | Some(Cause::Bound(_))))
     }
 
     pub(super) fn into_listed(self) -> Vec<Listed> {

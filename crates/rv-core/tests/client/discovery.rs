@@ -1,10 +1,12 @@
 //! One-shot discoveries: paged, merged, cut.
 
+use std::time::Duration;
+
 use rv_core::client::{
     Bound, Cause, ClientConfig, DiscoverOptions, Discovered, Event, Failure, Listed, OperationId,
     Output, Pages, Skip, StartError, Target, Wanted,
 };
-use rv_proto::{Dialect, DialectSet, Entry, Scope, Status};
+use rv_proto::{Dialect, DialectSet, Entry, Scope, Status, Time};
 
 use crate::driver::Driver;
 use crate::samples::{
@@ -280,6 +282,88 @@ fn a_slow_point_that_goes_on_is_waited_for() {
 
 fn cookie(number: u8) -> &'static str {
     ["a", "b", "c", "d"][usize::from(number % 4)]
+}
+
+#[test]
+fn a_point_that_fails_makes_the_wait_for_others_no_longer() {
+    let mut driver = Driver::new(3);
+    discover(&mut driver, DiscoverOptions::default());
+    let sent = driver.requests();
+    driver.answer(sent[0].id, page(vec![entry(2, 100)], ""));
+    driver.outputs();
+    driver.pass_secs(1);
+    driver.fail(sent[1].id, Failure::Unreachable);
+    driver.outputs();
+    driver.pass_secs(1);
+    driver.client.handle_timeout(driver.now);
+    assert_eq!(done(&driver.events()).len(), 3);
+}
+
+#[test]
+fn a_point_that_gives_each_page_as_late_as_it_may_is_waited_for_no_longer_than_in_all() {
+    let max = Duration::from_secs(20);
+    let config = ClientConfig {
+        straggler_wait_total: max,
+        ..ClientConfig::default()
+    };
+    let mut driver = Driver::with(config, 3);
+    discover(&mut driver, DiscoverOptions::default());
+    let sent = driver.requests();
+    driver.answer(sent[0].id, page(vec![entry(2, 100)], ""));
+    driver.outputs();
+    let began = driver.now;
+    let mut id = sent[1].id;
+    for number in 0..12 {
+        let (at, _) = driver.client.poll_timeout().expect("a wait");
+        driver.now = Time::from_millis(at.as_millis().saturating_sub(1));
+        driver.answer(id, page(vec![entry(3 + number, 100)], cookie(number)));
+        match driver.requests().first() {
+            Some(sent) => id = sent.id,
+            None => panic!("page {number} is the last"),
+        }
+        if at.saturating_since(began) == max {
+            break;
+        }
+    }
+    driver.sleep();
+    assert_eq!(driver.now.saturating_since(began), max);
+    let events = driver.events();
+    let causes = [
+        None,
+        Some(Cause::Bound(Bound::Wait { max })),
+        Some(Cause::Failed(Failure::TimedOut)),
+    ];
+    for (sent, cause) in sent.iter().zip(causes) {
+        let listed = done(&events).iter().find(|it| it.point == sent.point);
+        let listed = listed.expect("each point is told");
+        assert_eq!(listed.cause, cause);
+        let goes_on = listed.cookie.is_some();
+        assert_eq!(goes_on, matches!(listed.cause, Some(Cause::Bound(_))));
+    }
+}
+
+#[test]
+fn a_listing_that_ends_at_our_own_bound_is_done_and_a_dead_point_beside_it_delays_nobody() {
+    let config = ClientConfig {
+        listing_pages_max: 1,
+        ..ClientConfig::default()
+    };
+    let mut driver = Driver::with(config, 2);
+    discover(&mut driver, DiscoverOptions::default());
+    let sent = driver.requests();
+    driver.answer(sent[0].id, page(vec![entry(2, 100)], "more"));
+    driver.outputs();
+    assert_eq!(driver.sleep(), 2);
+    let causes: Vec<_> = done(&driver.events())
+        .iter()
+        .map(|listed| listed.cause.clone())
+        .collect();
+    let cut = Some(Cause::Bound(Bound::Pages { max: 1 }));
+    let late = Some(Cause::Failed(Failure::TimedOut));
+    assert!(
+        causes.contains(&cut) && causes.contains(&late),
+        "{causes:?}"
+    );
 }
 
 #[test]
