@@ -1,0 +1,239 @@
+//! Which entry is checked when, and when it is dead.
+//!
+//! How long an entry goes unchecked follows from the rate at which peers were seen to leave: if one
+//! in `1 / rate` hours leaves, checks every `2 * share / rate` hours keep the share of dead
+//! entries at `share`. Whatever else shows that a peer lives postpones its check.
+//!
+//! A failure is a strike only if somebody else answered meanwhile. Otherwise it says as much about
+//! our own line as about the peer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::config::CheckConfig;
+use crate::peer::Peer;
+use crate::table::{Check, Entry, Table};
+use crate::time::{Time, millis};
+
+/// The order of checks.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    config: CheckConfig,
+    /// By when they were heard last, or earlier: an entry that was heard since moves when its turn
+    /// comes.
+    quiet: BTreeSet<(Time, Peer)>,
+    retries: BTreeSet<(Time, Peer)>,
+    loss: LossRate,
+}
+
+/// What a failed check means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Struck {
+    Dead,
+    Retry,
+}
+
+impl Probe {
+    pub(crate) const fn new(config: CheckConfig) -> Self {
+        Self {
+            config,
+            quiet: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            loss: LossRate::new(),
+        }
+    }
+
+    /// The entry is in the table from now on.
+    pub(crate) fn enter(&mut self, entry: &Entry) {
+        if let Check::Quiet(at) = entry.check {
+            self.quiet.insert((at, entry.peer.clone()));
+        }
+    }
+
+    /// The entry left the table.
+    pub(crate) fn leave(&mut self, entry: &Entry) {
+        self.unqueue(entry);
+    }
+
+    /// The peer is alive.
+    pub(crate) fn alive(&mut self, now: Time, entry: &mut Entry) {
+        self.loss.survived(now, now.saturating_since(entry.heard_at));
+        entry.heard_at = entry.heard_at.max(now);
+        entry.strikes = 0;
+        if let Check::Retry(_) = entry.check {
+            self.unqueue(entry);
+            self.queue_quiet(entry);
+        }
+    }
+
+    /// The peer is being asked.
+    pub(crate) fn asked(&mut self, entry: &mut Entry) {
+        self.unqueue(entry);
+        entry.check = Check::InFlight;
+    }
+
+    /// The question was answered.
+    pub(crate) fn answered(&mut self, now: Time, entry: &mut Entry) {
+        self.alive(now, entry);
+        if entry.check == Check::InFlight {
+            self.queue_quiet(entry);
+        }
+    }
+
+    /// The question was not answered. `is_ours` where nobody else answered meanwhile either.
+    pub(crate) fn failed(&mut self, now: Time, entry: &mut Entry, epoch: u8, is_ours: bool) -> Struck {
+        if entry.epoch != epoch {
+            (entry.epoch, entry.strikes) = (epoch, 0);
+        }
+        if !is_ours {
+            entry.strikes = entry.strikes.saturating_add(1);
+        }
+        if entry.strikes >= self.config.strikes_max {
+            self.loss.died(now, now.saturating_since(entry.heard_at));
+            return Struck::Dead;
+        }
+        let doublings = u32::from(entry.strikes.saturating_sub(1).min(8));
+        let pause = self.config.retry_pause * (1 << doublings);
+        self.unqueue(entry);
+        let at = now.saturating_add(pause);
+        entry.check = Check::Retry(at);
+        self.retries.insert((at, entry.peer.clone()));
+        Struck::Retry
+    }
+
+    /// The question was taken back, nothing is known.
+    pub(crate) fn cancelled(&mut self, entry: &mut Entry) {
+        if entry.check == Check::InFlight {
+            self.queue_quiet(entry);
+        }
+    }
+
+    /// The entry whose second or third try is due.
+    pub(crate) fn retry_due(&self, now: Time) -> Option<&Peer> {
+        let (at, peer) = self.retries.first()?;
+        (*at <= now).then_some(peer)
+    }
+
+    pub(crate) fn retry_at(&self) -> Option<Time> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// The entry that was not heard for longest, if that is longer than `interval`.
+    pub(crate) fn quiet_due(
+        &mut self,
+        now: Time,
+        interval: Duration,
+        table: &mut Table,
+    ) -> Option<Peer> {
+        for _ in 0..=table.len() {
+            let (queued_at, peer) = self.quiet.first()?.clone();
+            if queued_at.saturating_add(interval) > now {
+                return None;
+            }
+            let heard_at = table.entry(&peer).map_or(queued_at, |entry| entry.heard_at);
+            if heard_at <= queued_at {
+                return Some(peer);
+            }
+            self.quiet.remove(&(queued_at, peer.clone()));
+            if let Some(entry) = table.entry_mut(&peer) {
+                self.queue_quiet(entry);
+            }
+        }
+        None
+    }
+
+    /// When the next check is due, or a little before.
+    pub(crate) fn quiet_at(&self, interval: Duration) -> Option<Time> {
+        self.quiet.first().map(|(at, _)| at.saturating_add(interval))
+    }
+
+    /// How long an entry may go unchecked: as the rate of departures asks for, as many as a purse
+    /// of `per_hour` messages allows for.
+    pub(crate) fn interval(&mut self, now: Time, entries: usize, per_hour: u32) -> Duration {
+        let wanted = 2.0 * self.config.stale_share / self.loss.per_second(now);
+        let wanted = Duration::try_from_secs_f64(wanted).unwrap_or(self.config.interval_max);
+        let entries = u64::try_from(entries).unwrap_or(u64::MAX);
+        let afforded = entries.saturating_mul(3_600_000) / u64::from(per_hour.max(1));
+        let wanted = wanted.clamp(self.config.interval_min, self.config.interval_max);
+        wanted.max(Duration::from_millis(afforded))
+    }
+
+    /// Departures for each peer and hour, as measured.
+    pub(crate) fn loss_per_hour(&mut self, now: Time) -> f64 {
+        self.loss.per_second(now) * 3_600.0
+    }
+
+    fn queue_quiet(&mut self, entry: &mut Entry) {
+        entry.check = Check::Quiet(entry.heard_at);
+        self.quiet.insert((entry.heard_at, entry.peer.clone()));
+    }
+
+    fn unqueue(&mut self, entry: &Entry) {
+        match entry.check {
+            Check::InFlight => {}
+            Check::Quiet(at) => {
+                self.quiet.remove(&(at, entry.peer.clone()));
+            }
+            Check::Retry(at) => {
+                self.retries.remove(&(at, entry.peer.clone()));
+            }
+        }
+    }
+}
+
+/// Departures seen, over the time that peers were watched. Old ones fade.
+#[derive(Clone, Copy, Debug)]
+struct LossRate {
+    deaths: f64,
+    watched_secs: f64,
+    faded_at: Time,
+}
+
+impl LossRate {
+    /// What is assumed before anything is known, with the weight of one departure: half of all
+    /// peers gone in two hours, as in the public network (RFM 2 of probe-lab).
+    const PRIOR_PER_SECOND: f64 = 0.5 / 7_200.0 * 1.386;
+    /// Every so often, what was seen loses a tenth of its weight: half of it in half an hour.
+    const FADE_EVERY_MILLIS: u64 = 300_000;
+    const FADE: f64 = 0.9;
+    /// After that many times, nothing is left.
+    const FADES_MAX: u64 = 200;
+
+    const fn new() -> Self {
+        Self { deaths: 0.0, watched_secs: 0.0, faded_at: Time::from_millis(0) }
+    }
+
+    fn survived(&mut self, now: Time, watched: Duration) {
+        self.fade(now);
+        self.watched_secs += watched.as_secs_f64();
+    }
+
+    fn died(&mut self, now: Time, unheard: Duration) {
+        self.fade(now);
+        self.deaths += 1.0;
+        // It may have left at any moment since.
+        self.watched_secs += unheard.as_secs_f64() / 2.0;
+    }
+
+    fn per_second(&mut self, now: Time) -> f64 {
+        self.fade(now);
+        (self.deaths + 1.0) / (self.watched_secs + 1.0 / Self::PRIOR_PER_SECOND)
+    }
+
+    fn fade(&mut self, now: Time) {
+        let passed = now.as_millis().saturating_sub(self.faded_at.as_millis());
+        let times = passed / Self::FADE_EVERY_MILLIS;
+        for _ in 0..times.min(Self::FADES_MAX) {
+            self.deaths *= Self::FADE;
+            self.watched_secs *= Self::FADE;
+        }
+        let faded = Duration::from_millis(times * Self::FADE_EVERY_MILLIS);
+        self.faded_at = self.faded_at.saturating_add(faded);
+    }
+}
+
+/// How long nothing may succeed before the next check goes with a witness: an entry that is known
+/// to have been alive.
+pub(crate) fn needs_witness(now: Time, last_success: Time, request_timeout: Duration) -> bool {
+    now.as_millis().saturating_sub(last_success.as_millis()) > millis(request_timeout) / 2
+}

@@ -1,0 +1,283 @@
+//! The table's entries: who becomes one, who ceases to be, and what is told about them.
+
+use crate::address::Group;
+use crate::output::{Event, EvictReason, Output};
+use crate::peer::{Addresses, Contact, Peer};
+use crate::refusal::Refusal;
+use crate::table::{Check, Entry, Fingerprint, Source};
+use crate::time::Time;
+
+use super::Walk;
+
+impl Walk {
+    /// A peer sent us a request. It is alive, whoever it is; it becomes a candidate if addresses
+    /// are known. Call it for peers that serve the DHT, not for clients.
+    pub fn handle_inbound(&mut self, now: Time, contact: &Contact) {
+        let now = self.enter(now);
+        self.hear(now, contact, Source::Itself, None);
+        self.credit(now, &contact.peer);
+        self.advance(now);
+    }
+
+    /// The host knows that a peer is alive: a message of any protocol came from it.
+    pub fn handle_alive(&mut self, now: Time, peer: &Peer) {
+        let now = self.enter(now);
+        self.credit(now, peer);
+        self.advance(now);
+    }
+
+    /// A connection to the peer was opened, or its last one closed. Messages to connected peers
+    /// cost no dial.
+    pub fn handle_connection(&mut self, now: Time, peer: &Peer, is_open: bool) {
+        let now = self.enter(now);
+        if !is_open {
+            self.connected.remove(peer);
+        } else if self.connected.len() < Self::CONNECTED_MAX {
+            self.connected.insert(peer.clone());
+        }
+        self.advance(now);
+    }
+
+    /// The peer told, by identify for example, whether it serves the DHT. One that does not, or no
+    /// longer does, leaves the table at once.
+    pub fn handle_protocols(&mut self, now: Time, peer: &Peer, is_serving: bool) {
+        let now = self.enter(now);
+        if is_serving {
+            self.credit(now, peer);
+        } else {
+            self.not_serving(now, peer);
+        }
+        self.advance(now);
+    }
+
+    /// The host's own table took a peer in by itself. It is checked at once.
+    pub fn handle_entry_added(&mut self, now: Time, contact: &Contact) {
+        let now = self.enter(now);
+        if contact.peer != self.local && self.table.entry(&contact.peer).is_none() {
+            let mut entry = self.entry(now, contact.clone(), Source::Itself);
+            entry.check = Check::Quiet(Time::default());
+            entry.heard_at = Time::default();
+            if self.table.insert(entry.clone()) {
+                self.probe.enter(&entry);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// The host's own table dropped a peer by itself.
+    pub fn handle_entry_removed(&mut self, now: Time, peer: &Peer) {
+        let now = self.enter(now);
+        self.drop_entry(peer);
+        self.advance(now);
+    }
+
+    /// The host's own table did not take the peer of an `Insert`.
+    pub fn handle_insert_refused(&mut self, now: Time, peer: &Peer) {
+        let now = self.enter(now);
+        if let Some(entry) = self.drop_entry(peer) {
+            self.refusals.add(Refusal::TableRefused, 1);
+            self.admit.failed(now, &entry.contact());
+            if let Some(round) = &mut self.round {
+                round.admitted = round.admitted.saturating_sub(1);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Our own addresses changed: the neighbours should learn of it.
+    pub fn handle_local_addresses(&mut self, now: Time) {
+        let now = self.enter(now);
+        self.explore.hasten_now(now);
+        self.advance(now);
+    }
+
+    /// The contact as it is kept, addresses that are not wanted left out.
+    pub(super) fn judge(&mut self, contact: &Contact) -> Result<Contact, Refusal> {
+        let (peer, told) = (&contact.peer, &contact.addresses);
+        if *peer == self.local {
+            return Err(Refusal::OwnId);
+        }
+        let known = self.table.entry(peer).map(|entry| &entry.addresses);
+        if known.is_some_and(|known| known.is_shared_with(told)) {
+            return Ok(contact.clone());
+        }
+        if told.is_empty() {
+            return Err(Refusal::NoAddress);
+        }
+        let id = peer.id();
+        let judged = told.as_slice().iter().map(|it| self.config.addresses.judge(&id, it));
+        let judged: Vec<_> = judged.collect();
+        let mut why = None;
+        for refusal in judged.iter().filter_map(|it| it.as_ref().err()) {
+            self.refusals.add(*refusal, 1);
+            why = Some(*refusal);
+        }
+        let is_changed = judged.iter().zip(told.as_slice()).any(|(it, was)| it.as_ref() != Ok(was));
+        if !is_changed {
+            return Ok(contact.clone());
+        }
+        let addresses: Addresses = judged.into_iter().flatten().collect();
+        match why {
+            // Counted already, once for each address.
+            Some(_) if addresses.is_empty() => Err(Refusal::NoAddress),
+            Some(_) | None => Ok(Contact { peer: contact.peer.clone(), addresses }),
+        }
+    }
+
+    /// Takes note of a contact; says whether it was fit to be told of.
+    pub(super) fn hear(
+        &mut self,
+        now: Time,
+        contact: &Contact,
+        source: Source,
+        answered_at: Option<Time>,
+    ) -> Option<Contact> {
+        let contact = match self.judge(contact) {
+            Ok(contact) => contact,
+            Err(refusal) => {
+                self.refusals.add(refusal, 1);
+                return None;
+            }
+        };
+        self.learn(now, &contact, source, answered_at);
+        Some(contact)
+    }
+
+    /// Takes note of a contact that was judged.
+    pub(super) fn learn(
+        &mut self,
+        now: Time,
+        contact: &Contact,
+        source: Source,
+        answered_at: Option<Time>,
+    ) {
+        if let Some(entry) = self.table.entry_mut(&contact.peer) {
+            let further = match source {
+                Source::Itself => Addresses::MAX,
+                Source::Peer(_) => self.config.admission.addresses_per_source,
+            };
+            let (joined, lost) = entry.addresses.joined(&contact.addresses, further);
+            entry.addresses = joined;
+            self.refusals.add(Refusal::AddressesFull, lost);
+            return;
+        }
+        let contact = contact.clone();
+        let spare = crate::admit::Spare { contact, source, heard_at: now, answered_at };
+        if let Err(refusal) = self.admit.hear(&self.table, spare) {
+            self.refusals.add(refusal, 1);
+        }
+    }
+
+    /// The peer is alive.
+    pub(super) fn credit(&mut self, now: Time, peer: &Peer) {
+        if let Some(entry) = self.table.entry_mut(peer) {
+            self.probe.alive(now, entry);
+        }
+    }
+
+    /// Makes an entry of a candidate that answered.
+    pub(super) fn admit(&mut self, now: Time, contact: Contact, source: Source) {
+        let peer = contact.peer.clone();
+        let spare = crate::admit::Spare {
+            contact: contact.clone(),
+            source,
+            heard_at: now,
+            answered_at: Some(now),
+        };
+        if let Err(refusal) = self.admit.check_quotas(&self.table, &spare) {
+            self.refusals.add(refusal, 1);
+            return;
+        }
+        let displaced = self.table.displaced_by(&peer, self.config.admission.neighbours);
+        if let Some(displaced) = displaced.map(|entry| entry.peer.clone()) {
+            self.evict(now, &displaced, EvictReason::Displaced);
+        }
+        let entry = self.entry(now, contact.clone(), source);
+        if self.table.insert(entry.clone()) {
+            self.probe.enter(&entry);
+            self.admit.forget(&peer);
+            self.counters.admitted += 1;
+            if let Some(round) = &mut self.round {
+                round.admitted += 1;
+            }
+            self.outputs.push_back(Output::Insert(contact));
+            self.tell(Event::Admitted(peer));
+        } else if let Err(refusal) = self.admit.hear(&self.table, spare) {
+            self.refusals.add(refusal, 1);
+        }
+    }
+
+    /// Drops an entry, here and in the host's table.
+    pub(super) fn evict(&mut self, now: Time, peer: &Peer, reason: EvictReason) {
+        let Some(entry) = self.drop_entry(peer) else {
+            return;
+        };
+        match reason {
+            EvictReason::Dead => {
+                self.counters.dead += 1;
+                self.admit.failed(now, &entry.contact());
+            }
+            EvictReason::NotServing => {
+                self.counters.not_serving += 1;
+                self.admit.failed(now, &entry.contact());
+            }
+            EvictReason::Displaced => {
+                self.counters.displaced += 1;
+                let (heard_at, source) = (now, entry.source);
+                let answered_at = Some(entry.heard_at);
+                let contact = entry.contact();
+                let spare = crate::admit::Spare { contact, source, heard_at, answered_at };
+                // It lost its place to a nearer one, so it is no candidate for that place.
+                let _kept = self.admit.hear(&self.table, spare);
+            }
+        }
+        if let Some(round) = &mut self.round {
+            round.evicted += 1;
+        }
+        self.outputs.push_back(Output::Evict { peer: peer.clone(), reason });
+        self.tell(Event::Evicted { peer: peer.clone(), reason });
+        if self.table.len() < self.config.peers_min {
+            self.explore.hasten(now, self.targets.rng());
+        }
+    }
+
+    /// The peer does not serve the DHT, so it is no entry and no candidate.
+    pub(super) fn not_serving(&mut self, now: Time, peer: &Peer) {
+        let contact = match self.admit.settled(peer) {
+            Some(spare) => spare.contact,
+            None => Contact { peer: peer.clone(), addresses: Addresses::none() },
+        };
+        if self.table.entry(peer).is_some() {
+            self.evict(now, peer, EvictReason::NotServing);
+        } else {
+            self.admit.failed(now, &contact);
+        }
+        self.refusals.add(Refusal::NotServing, 1);
+    }
+
+    fn drop_entry(&mut self, peer: &Peer) -> Option<Entry> {
+        let entry = self.table.remove(peer)?;
+        self.probe.leave(&entry);
+        Some(entry)
+    }
+
+    fn entry(&self, now: Time, contact: Contact, source: Source) -> Entry {
+        Entry {
+            group: Group::of(contact.addresses.as_slice()),
+            peer: contact.peer,
+            addresses: contact.addresses,
+            source,
+            heard_at: now,
+            check: Check::Quiet(now),
+            answer: Fingerprint::default(),
+            strikes: 0,
+            epoch: self.outage.epoch(),
+        }
+    }
+}
+
+/// Half of a number's bits, the others mixed in.
+pub(super) fn fold(number: u64) -> u32 {
+    let mixed = number ^ (number >> 32);
+    u32::try_from(mixed & u64::from(u32::MAX)).expect("32 bits are left")
+}

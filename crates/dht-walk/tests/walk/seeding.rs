@@ -1,0 +1,144 @@
+//! Where peers come from when there are too few.
+
+use dht_walk::{Config, Contact, Event, SeedSource, Snapshot, Time};
+
+use crate::world::{Conduct, World, secs};
+
+fn sources(world: &World) -> Vec<SeedSource> {
+    let seeding = world.events.iter().filter_map(|event| match event {
+        Event::Seeding { source, .. } => Some(*source),
+        _ => None,
+    });
+    seeding.collect()
+}
+
+fn snapshot_of(contacts: &[Contact]) -> Snapshot {
+    let with_id = contacts.iter().map(|contact| {
+        let address = contact.addresses.as_slice()[0].clone();
+        address.with_p2p(contact.peer.id()).expect("no id yet")
+    });
+    Snapshot::from_addresses(with_id)
+}
+
+#[test]
+fn empty_table_reseeds_in_order() {
+    let mut world = World::new(8, Config::default());
+    let contacts = world.contacts();
+    for contact in &contacts {
+        world.set(&contact.peer, Conduct::Silent);
+    }
+    world.walk.restore(world.now, &snapshot_of(&contacts[..2]));
+    world.seeds.insert(SeedSource::Known, contacts[2..4].to_vec());
+    world.seeds.insert(SeedSource::Connected, contacts[4..6].to_vec());
+    world.walk.set_bootstrap(world.now, contacts[6..].to_vec());
+    world.run(secs(60));
+    let order =
+        [SeedSource::Snapshot, SeedSource::Known, SeedSource::Connected, SeedSource::Bootstrap];
+    assert_eq!(sources(&world)[..4], order);
+    assert_eq!(world.seeds_asked[..2], order[1..3]);
+    let asked: Vec<&Contact> = world.asked.iter().take(8).map(|it| &it.1).collect();
+    assert_eq!(asked, contacts.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_bootstrap_list_is_left_alone_when_the_snapshot_is_enough() {
+    let mut world = World::new(100, Config::default());
+    let contacts = world.contacts();
+    world.walk.restore(world.now, &snapshot_of(&contacts[..20]));
+    world.walk.set_bootstrap(world.now, contacts[90..91].to_vec());
+    world.run(secs(60));
+    assert_eq!(sources(&world), [SeedSource::Snapshot]);
+    assert!(world.fill() > 0.95);
+}
+
+/// go's `TestBootStrapWhenRTIsEmpty` and `TestBootstrapPeersFunc`.
+#[test]
+fn one_bootstrap_peer_is_enough() {
+    let mut world = World::new(300, Config::default());
+    world.know(1);
+    world.run(secs(60));
+    assert!(world.fill() > 0.95, "{:?}", world.walk.health(world.now));
+}
+
+/// go's `TestFixLowPeers` and `TestPreconnectedNodes`.
+#[test]
+fn connected_peers_are_used_where_few_are_known() {
+    let mut world = World::new(50, Config::default());
+    let seeds = world.contacts()[..3].to_vec();
+    world.seeds.insert(SeedSource::Connected, seeds);
+    world.run(secs(60));
+    assert_eq!(sources(&world), [SeedSource::Connected]);
+    assert!(world.walk.table().len() > 40);
+}
+
+/// go's `TestBootstrappersReplacable`.
+#[test]
+fn a_bootstrap_peer_that_dies_is_replaced_like_any_other() {
+    let mut world = World::grown(100, Config::default());
+    let bootstrap = world.contacts()[0].peer.clone();
+    assert!(world.entries().contains(&bootstrap));
+    world.set(&bootstrap, Conduct::Unreachable);
+    world.run(secs(3_600));
+    assert!(!world.entries().contains(&bootstrap));
+    assert!(world.fill() > 0.95);
+}
+
+#[test]
+fn seeds_that_never_answer_are_tried_ever_more_seldom() {
+    let mut world = World::new(1, Config::default());
+    let seed = world.contacts()[0].clone();
+    world.set(&seed.peer, Conduct::Unreachable);
+    world.know(1);
+    world.run(secs(4 * 3_600));
+    let tries: Vec<Time> = world.asked.iter().map(|it| it.0).collect();
+    let pauses: Vec<u64> =
+        tries.windows(2).map(|it| it[1].saturating_since(it[0]).as_secs()).collect();
+    assert!(pauses[0] < 60, "{pauses:?}");
+    assert!(pauses.iter().rev().take(10).all(|it| (240..=420).contains(it)), "{pauses:?}");
+}
+
+#[test]
+fn a_network_that_comes_back_is_found_again() {
+    let mut world = World::new(100, Config::default());
+    world.is_cut = true;
+    world.know(2);
+    world.run(secs(3_600));
+    assert!(world.walk.table().is_empty());
+    world.is_cut = false;
+    world.run(secs(500));
+    assert!(world.fill() > 0.95);
+}
+
+#[test]
+fn a_restored_table_is_checked_before_it_is_believed() {
+    let mut first = World::grown(200, Config::default());
+    let snapshot = Snapshot::from_addresses(first.walk.snapshot().to_addresses());
+    assert_eq!(snapshot, first.walk.snapshot());
+    assert_eq!(snapshot.contacts().len(), first.walk.table().len());
+
+    let mut second = World::new(200, Config::default());
+    let (dead, live) = snapshot.contacts().split_at(30);
+    dead.iter().for_each(|contact| second.set(&contact.peer, Conduct::Unreachable));
+    second.walk.restore(second.now, &snapshot);
+    assert!(second.walk.table().is_empty(), "nobody has answered yet");
+    second.run(secs(60));
+    assert_eq!(second.stale(), 0);
+    assert!(live.iter().any(|contact| second.entries().contains(&contact.peer)));
+    first.run(secs(0));
+}
+
+/// go's `TestRefreshBelowMinRTThreshold`.
+#[test]
+fn a_table_that_shrinks_below_the_least_is_refreshed_soon() {
+    let mut world = World::grown(40, Config::default());
+    world.run(secs(7_200));
+    for contact in world.contacts().iter().skip(5) {
+        world.set(&contact.peer, Conduct::Client);
+    }
+    for contact in world.contacts().iter().skip(5) {
+        world.walk.handle_protocols(world.now, &contact.peer, false);
+    }
+    world.lookups.clear();
+    world.run(secs(20));
+    assert!(!world.lookups.is_empty());
+}

@@ -1,0 +1,55 @@
+//! The estimate of the network's size, against networks whose size is known.
+
+use dht_walk::{BudgetLimits, Config};
+
+use crate::world::{World, by_hand, secs};
+
+#[test]
+fn nobody_known_is_no_estimate() {
+    let world = World::new(10, by_hand());
+    assert_eq!(world.walk.estimate(world.now), None);
+    assert_eq!(world.walk.health(world.now).fill(), 0.0);
+}
+
+#[test]
+fn the_estimate_is_within_three_of_its_errors() {
+    let plenty = BudgetLimits {
+        messages_burst: 1_000_000,
+        dials_burst: 1_000_000,
+        ..BudgetLimits::default()
+    };
+    for size in [100_u32, 1_000, 3_000] {
+        let mut world = World::new(size as usize, Config { budget: plenty, ..by_hand() });
+        world.hold(60);
+        world.walk.walks(world.now, 50).expect("nothing waits");
+        world.run_to(secs(300), |world| !world.reports.is_empty());
+        let estimate = world.reports[0].estimate.expect("fifty lookups");
+        assert_eq!(estimate.lookups, 51, "fifty, and the own neighbourhood");
+        assert!((0.03..0.032).contains(&estimate.relative_error), "{estimate:?}");
+        let error = (estimate.peers - f64::from(size) - 1.0).abs() / f64::from(size);
+        assert!(error < 3.0 * estimate.relative_error, "{size}: {estimate:?}");
+    }
+}
+
+#[test]
+fn lookups_count_for_two_hours() {
+    let mut world = World::new(300, by_hand());
+    world.hold(60);
+    world.walk.walks(world.now, 5).expect("nothing waits");
+    world.run(secs(60));
+    assert_eq!(world.walk.estimate(world.now).expect("five lookups").lookups, 6);
+    world.run(secs(7_200));
+    assert_eq!(world.walk.estimate(world.now).expect("the table is left").lookups, 1);
+}
+
+#[test]
+fn depth_and_health_follow_the_size() {
+    for (size, depth) in [(30, 0), (1_000, 5)] {
+        let world = World::grown(size, Config::default());
+        let health = world.walk.health(world.now);
+        let found = i32::from(health.depth().bits());
+        assert!((found - depth).abs() <= 1, "{size}: {health:?}");
+        assert!(health.is_whole() && health.doubtful_share() == 0.0, "{health:?}");
+        assert!((0.95..=1.0).contains(&health.fill()));
+    }
+}
