@@ -64,7 +64,9 @@ fn wasm() -> Result<()> {
         say(&format!("left out: the target {WASM} is not installed"));
         return Ok(());
     }
-    let clean = ["-p", "rv-proto", "-p", "rv-core", "-p", "rv-client"];
+    let clean = [
+        "-p", "dht-walk", "-p", "rv-proto", "-p", "rv-core", "-p", "rv-client",
+    ];
     let mut check = cargo(["check", "--quiet", "--target", WASM]);
     // A check links nothing, so what a dependency has in C need not be compiled.
     check.args(clean).env("CC_wasm32_unknown_unknown", "true");

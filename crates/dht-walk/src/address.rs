@@ -91,7 +91,9 @@ fn is_public(address: &Multiaddr) -> bool {
         ) => {
             let name = name.trim_end_matches('.');
             let is_local = |end: &str| name == end || name.ends_with(&format!(".{end}"));
-            !["localhost", "local", "internal", "home.arpa"].iter().any(|end| is_local(end))
+            !["localhost", "local", "internal", "home.arpa"]
+                .iter()
+                .any(|end| is_local(end))
         }
         // Through a relay that is known by its id alone.
         Some(Protocol::P2p(_)) => true,
@@ -130,11 +132,13 @@ impl Group {
     /// The group of the first public address. Private addresses and names are of none: whole
     /// laboratories share one /24.
     pub(crate) fn of(addresses: &[Multiaddr]) -> Option<Self> {
-        let ips = addresses.iter().filter_map(|address| match address.iter().next() {
-            Some(Protocol::Ip4(ip)) => Some(IpAddr::V4(ip)),
-            Some(Protocol::Ip6(ip)) => Some(IpAddr::V6(ip)),
-            Some(_) | None => None,
-        });
+        let ips = addresses
+            .iter()
+            .filter_map(|address| match address.iter().next() {
+                Some(Protocol::Ip4(ip)) => Some(IpAddr::V4(ip)),
+                Some(Protocol::Ip6(ip)) => Some(IpAddr::V6(ip)),
+                Some(_) | None => None,
+            });
         ips.filter_map(Self::of_ip).next()
     }
 
@@ -154,9 +158,12 @@ impl Group {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> Multiaddr {
+        text.parse().expect("the sample is an address")
+    }
+
     fn judge(policy: AddressPolicy, text: &str) -> Result<(), Refusal> {
-        let address = text.parse().expect("the sample is an address");
-        policy.judge(&some_peer(1), &address).map(|_| ())
+        policy.judge(&some_peer(1), &address(text)).map(|_| ())
     }
 
     fn some_peer(byte: u8) -> PeerId {
@@ -175,9 +182,17 @@ mod tests {
             "/tcp/4001",
             "/memory/0",
         ] {
-            assert_eq!(judge(AddressPolicy::Any, text), Err(Refusal::Undialable), "{text}");
+            assert_eq!(
+                judge(AddressPolicy::Any, text),
+                Err(Refusal::Undialable),
+                "{text}"
+            );
         }
-        for text in ["/ip4/10.0.0.1/tcp/1", "/memory/9", "/ip6/::1/udp/4001/quic-v1"] {
+        for text in [
+            "/ip4/10.0.0.1/tcp/1",
+            "/memory/9",
+            "/ip6/::1/udp/4001/quic-v1",
+        ] {
             assert_eq!(judge(AddressPolicy::Any, text), Ok(()), "{text}");
         }
     }
@@ -226,8 +241,14 @@ mod tests {
         let group = |text: &str| Group::of(&[text.parse().expect("an address")]);
         assert_eq!(group("/ip4/8.8.8.8/tcp/1"), group("/ip4/8.8.8.9/udp/2"));
         assert_ne!(group("/ip4/8.8.8.8/tcp/1"), group("/ip4/8.8.9.8/tcp/1"));
-        assert_eq!(group("/ip6/2606:4700:1:2::1/tcp/1"), group("/ip6/2606:4700:1:3::1/tcp/1"));
-        assert_ne!(group("/ip6/2606:4700:1::1/tcp/1"), group("/ip6/2606:4700:2::1/tcp/1"));
+        assert_eq!(
+            group("/ip6/2606:4700:1:2::1/tcp/1"),
+            group("/ip6/2606:4700:1:3::1/tcp/1")
+        );
+        assert_ne!(
+            group("/ip6/2606:4700:1::1/tcp/1"),
+            group("/ip6/2606:4700:2::1/tcp/1")
+        );
         assert_eq!(group("/ip4/10.0.0.1/tcp/1"), None);
         assert_eq!(group("/dns4/example.org/tcp/1"), None);
     }

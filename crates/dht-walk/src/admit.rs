@@ -43,6 +43,8 @@ struct Failed {
     addresses: u64,
     /// How often it failed under other addresses than before.
     rumours: u8,
+    /// Even an answer does not help: it does not serve, or the host does not want it.
+    is_barred: bool,
 }
 
 impl Admit {
@@ -80,12 +82,17 @@ impl Admit {
         if self.spares.len() <= cpl.index() {
             self.spares.resize_with(cpl.index() + 1, Vec::new);
         }
-        Self::keep(&mut self.spares[cpl.index()], spare, self.config.spares_per_bucket);
+        Self::keep(
+            &mut self.spares[cpl.index()],
+            spare,
+            self.config.spares_per_bucket,
+        );
         Ok(())
     }
 
     fn check_failed(&mut self, spare: &Spare) -> Result<(), Refusal> {
         let prefix = spare.contact.peer.prefix();
+        self.check_barred(spare.heard_at, &spare.contact.peer)?;
         if spare.source == Source::Itself {
             self.failed.remove(&prefix);
             return Ok(());
@@ -106,6 +113,17 @@ impl Admit {
         Ok(())
     }
 
+    /// Whether it is of no use even if it answers.
+    pub(crate) fn check_barred(&self, now: Time, peer: &Peer) -> Result<(), Refusal> {
+        let failed = self.failed.get(&peer.prefix());
+        let is_barred = failed.is_some_and(|failed| failed.is_barred && failed.until > now);
+        if is_barred {
+            Err(Refusal::RecentlyFailed)
+        } else {
+            Ok(())
+        }
+    }
+
     fn keep(spares: &mut Vec<Spare>, mut spare: Spare, max: usize) {
         let same = |it: &Spare| it.contact.peer == spare.contact.peer;
         if let Some(at) = spares.iter().position(same) {
@@ -114,7 +132,10 @@ impl Admit {
             // Who told first stays responsible, and what it told stays.
             spare.source = before.source;
             let further = crate::peer::Addresses::MAX;
-            let (joined, _) = before.contact.addresses.joined(&spare.contact.addresses, further);
+            let (joined, _) = before
+                .contact
+                .addresses
+                .joined(&spare.contact.addresses, further);
             spare.contact.addresses = joined;
         } else if spares.len() >= max {
             if max == 0 {
@@ -137,18 +158,17 @@ impl Admit {
 
     /// The next candidate whom there is room for; deepest buckets first, because what is near is
     /// rare.
-    pub(crate) fn next(
-        &mut self,
-        table: &Table,
-        mut refuse: impl FnMut(Refusal),
-    ) -> Option<Spare> {
+    pub(crate) fn next(&mut self, table: &Table, mut refuse: impl FnMut(Refusal)) -> Option<Spare> {
         if self.verifying.len() >= self.config.verifying_max {
             return None;
         }
         while let Some(spare) = self.near.pop() {
             let peer = &spare.contact.peer;
             let is_wanted = table.displaced_by(peer, self.config.neighbours).is_some()
-                || table.local().cpl(peer).is_some_and(|cpl| table.has_room(cpl));
+                || table
+                    .local()
+                    .cpl(peer)
+                    .is_some_and(|cpl| table.has_room(cpl));
             if is_wanted && self.is_open(table, &spare, &mut refuse) {
                 return Some(spare);
             }
@@ -184,7 +204,9 @@ impl Admit {
             return false;
         }
         let promised = self.verifying.keys();
-        let promised = promised.filter(|peer| table.local().cpl(peer) == Some(cpl)).count();
+        let promised = promised
+            .filter(|peer| table.local().cpl(peer) == Some(cpl))
+            .count();
         table.has_room_for(cpl, promised + 1)
     }
 
@@ -207,7 +229,7 @@ impl Admit {
             return Err(Refusal::OwnId);
         };
         if let Source::Peer(_) = spare.source
-            && table.from_source(cpl, spare.source) >= self.config.per_source_max
+            && table.told_by_source(cpl, spare.source) >= self.config.per_source_max
         {
             return Err(Refusal::SourceQuota);
         }
@@ -244,8 +266,10 @@ impl Admit {
     /// Is not to be tried again for a while.
     pub(crate) fn failed(&mut self, now: Time, contact: &Contact) {
         let prefix = contact.peer.prefix();
-        let (until, addresses) =
-            (now.saturating_add(self.config.failed_pause), fingerprint(contact));
+        let (until, addresses) = (
+            now.saturating_add(self.config.failed_pause),
+            fingerprint(contact),
+        );
         let rumours = self.failed.get(&prefix).map_or(0, |failed| failed.rumours);
         if !self.failed.contains_key(&prefix) && self.failed.len() >= self.config.failed_max {
             let first = self.failed.iter().min_by_key(|(_, failed)| failed.until);
@@ -254,9 +278,31 @@ impl Admit {
             }
         }
         if self.config.failed_max > 0 {
-            self.failed.insert(prefix, Failed { until, addresses, rumours });
+            let is_barred = false;
+            self.failed.insert(
+                prefix,
+                Failed {
+                    until,
+                    addresses,
+                    rumours,
+                    is_barred,
+                },
+            );
         }
         self.forget(&contact.peer);
+    }
+
+    /// Is not to be an entry for a while, whatever it answers.
+    pub(crate) fn bar(&mut self, now: Time, contact: &Contact) {
+        self.failed(now, contact);
+        if let Some(failed) = self.failed.get_mut(&contact.peer.prefix()) {
+            failed.is_barred = true;
+        }
+    }
+
+    /// Shows by itself that it serves.
+    pub(crate) fn unbar(&mut self, peer: &Peer) {
+        self.failed.remove(&peer.prefix());
     }
 
     /// Takes a peer from the spares.
@@ -270,11 +316,6 @@ impl Admit {
     /// Forgets who failed: after an outage nobody knows who did.
     pub(crate) fn pardon(&mut self) {
         self.failed.clear();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn spares(&self) -> usize {
-        self.near.len() + self.spares.iter().map(Vec::len).sum::<usize>()
     }
 }
 

@@ -51,7 +51,12 @@ struct Bucket {
 impl Bucket {
     fn new(per_hour: u32, burst: u32) -> Self {
         let max = u64::from(burst) * TOKEN;
-        Self { level: max, max, per_milli: per_hour.into(), debt: 0 }
+        Self {
+            level: max,
+            max,
+            per_milli: per_hour.into(),
+            debt: 0,
+        }
     }
 
     fn fill(&mut self, millis: u64) {
@@ -106,7 +111,11 @@ impl Budget {
 
     /// When so many messages may be sent, some of which need a dial; now, if at once.
     pub(crate) fn ready_at(&self, now: Time, messages: u32, dials: u32, what: Priority) -> Time {
-        let dials = if dials == 0 { 0 } else { self.dials.wait(dials, what) };
+        let dials = if dials == 0 {
+            0
+        } else {
+            self.dials.wait(dials, what)
+        };
         let millis = self.messages.wait(messages, what).max(dials);
         Time::from_millis(now.as_millis().saturating_add(millis))
     }
@@ -170,7 +179,13 @@ mod tests {
         assert_eq!(budget.ready_at(second, 1, 0, Priority::Urgent), second);
         budget.fill(Time::from_millis(3_600_000));
         assert_eq!(budget.messages.level, 4 * TOKEN, "no more than the burst");
-        assert_eq!(budget.spent(), Spent { messages: 4, dials: 0 });
+        assert_eq!(
+            budget.spent(),
+            Spent {
+                messages: 4,
+                dials: 0
+            }
+        );
     }
 
     #[test]
@@ -189,7 +204,10 @@ mod tests {
     fn dials_have_their_own_limit() {
         let (mut budget, start) = (budget(3_600, 8), Time::default());
         (0..4).for_each(|_| budget.take(true));
-        assert_eq!(budget.ready_at(start, 1, 1, Priority::Urgent).as_millis(), 2_000);
+        assert_eq!(
+            budget.ready_at(start, 1, 1, Priority::Urgent).as_millis(),
+            2_000
+        );
         assert_eq!(budget.ready_at(start, 1, 0, Priority::Urgent), start);
     }
 
@@ -200,7 +218,10 @@ mod tests {
         let ready_at = budget.ready_at(start, 1, 0, Priority::Urgent);
         assert_eq!(ready_at.as_millis(), 7_000);
         budget.give_back(6, 0);
-        assert_eq!(budget.ready_at(start, 1, 0, Priority::Urgent).as_millis(), 1_000);
+        assert_eq!(
+            budget.ready_at(start, 1, 0, Priority::Urgent).as_millis(),
+            1_000
+        );
         budget.fill(ready_at);
         assert_eq!(budget.ready_at(ready_at, 1, 0, Priority::Urgent), ready_at);
     }

@@ -194,7 +194,10 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
             ("bucket_size", self.bucket_size),
-            ("budget.messages_per_hour", self.budget.messages_per_hour as usize),
+            (
+                "budget.messages_per_hour",
+                self.budget.messages_per_hour as usize,
+            ),
             ("budget.messages_burst", self.budget.messages_burst as usize),
             ("budget.dials_per_hour", self.budget.dials_per_hour as usize),
             ("budget.dials_burst", self.budget.dials_burst as usize),
@@ -221,17 +224,25 @@ impl Config {
             return Err(ConfigError::Zero { what });
         }
         if self.checks.interval_min > self.checks.interval_max {
-            return Err(ConfigError::Order { what: "checks.interval" });
+            return Err(ConfigError::Order {
+                what: "checks.interval",
+            });
         }
         if self.refresh.interval_min > self.refresh.interval_max {
-            return Err(ConfigError::Order { what: "refresh.interval" });
+            return Err(ConfigError::Order {
+                what: "refresh.interval",
+            });
         }
         if self.bucket_size > Self::BUCKET_SIZE_MAX {
-            return Err(ConfigError::Order { what: "bucket_size" });
+            return Err(ConfigError::Order {
+                what: "bucket_size",
+            });
         }
         let share = self.checks.stale_share;
         if !(share > 0.0 && share <= 1.0) {
-            return Err(ConfigError::Share { what: "checks.stale_share" });
+            return Err(ConfigError::Share {
+                what: "checks.stale_share",
+            });
         }
         Ok(())
     }
@@ -339,8 +350,14 @@ mod tests {
     fn the_defaults_make_sense_and_broken_bounds_are_named() {
         assert_eq!(check(|_| ()), Ok(()));
         let what = "bucket_size";
-        assert_eq!(check(|it| it.bucket_size = 0), Err(ConfigError::Zero { what }));
-        assert_eq!(check(|it| it.bucket_size = 257), Err(ConfigError::Order { what }));
+        assert_eq!(
+            check(|it| it.bucket_size = 0),
+            Err(ConfigError::Zero { what })
+        );
+        assert_eq!(
+            check(|it| it.bucket_size = 257),
+            Err(ConfigError::Order { what })
+        );
         let what = "checks.interval";
         let change = |it: &mut Config| it.checks.interval_max = Duration::from_secs(1);
         assert_eq!(check(change), Err(ConfigError::Order { what }));

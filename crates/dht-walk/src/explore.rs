@@ -43,7 +43,12 @@ impl Explore {
     /// Nothing was ever refreshed, so all is due at once.
     pub(crate) const fn new(now: Time, config: RefreshConfig) -> Self {
         let interval = config.interval_min;
-        Self { config, next_at: now, interval, refreshed_at: Vec::new() }
+        Self {
+            config,
+            next_at: now,
+            interval,
+            refreshed_at: Vec::new(),
+        }
     }
 
     pub(crate) const fn due_at(&self) -> Time {
@@ -83,7 +88,8 @@ impl Explore {
     pub(crate) fn due_buckets(&self, now: Time, health: &Health, is_forced: bool) -> Vec<Cpl> {
         let depth = health.depth().min(Targets::CPL_MAX);
         let all = (0..=depth.bits()).map(Cpl::new);
-        all.filter(|cpl| is_forced || self.is_due(now, *cpl, health)).collect()
+        all.filter(|cpl| is_forced || self.is_due(now, *cpl, health))
+            .collect()
     }
 
     fn is_due(&self, now: Time, cpl: Cpl, health: &Health) -> bool {

@@ -54,13 +54,19 @@ impl Health {
             }
         };
         let is_worth = |cpl: &Cpl| exist(*cpl) >= Self::EXPECTED_MIN;
-        let worth = (0..=Targets::CPL_MAX.bits()).map(Cpl::new).take_while(is_worth);
+        let worth = (0..=Targets::CPL_MAX.bits())
+            .map(Cpl::new)
+            .take_while(is_worth);
         let depth = match estimate {
             Some(_) => worth.last().unwrap_or(Cpl::new(0)),
             None => deepest.min(Targets::CPL_MAX),
         };
         let buckets = (0..=deepest.max(depth).bits()).map(bucket).collect();
-        Self { buckets, depth, estimate }
+        Self {
+            buckets,
+            depth,
+            estimate,
+        }
     }
 
     /// Each bucket, farthest first.
@@ -107,7 +113,9 @@ impl Health {
     }
 
     pub(crate) fn is_thin(&self, cpl: Cpl) -> bool {
-        self.buckets.get(cpl.index()).is_none_or(BucketHealth::is_thin)
+        self.buckets
+            .get(cpl.index())
+            .is_none_or(BucketHealth::is_thin)
     }
 }
 

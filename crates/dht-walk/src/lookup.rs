@@ -186,7 +186,9 @@ impl Lookup {
     pub fn closest(&self) -> impl Iterator<Item = &Contact> {
         let answered = |candidate: &&Candidate| candidate.state == State::Answered;
         let answered = self.candidates.iter().filter(answered);
-        answered.map(|candidate| &candidate.contact).take(self.wanted)
+        answered
+            .map(|candidate| &candidate.contact)
+            .take(self.wanted)
     }
 
     /// Who told of this peer first; `None` for those it began with.
@@ -230,7 +232,14 @@ impl Lookup {
                 && at < self.config.candidates_max
             {
                 let (state, told_by) = (State::Heard, teller.cloned());
-                self.candidates.insert(at, Candidate { contact, state, told_by });
+                self.candidates.insert(
+                    at,
+                    Candidate {
+                        contact,
+                        state,
+                        told_by,
+                    },
+                );
                 self.forget_farthest();
             }
         }
@@ -249,7 +258,8 @@ impl Lookup {
 
     fn position(&self, peer: &Peer) -> Result<usize, usize> {
         let here = self.target.as_peer();
-        self.candidates.binary_search_by(|it| Peer::nearer(here, &it.contact.peer, peer))
+        self.candidates
+            .binary_search_by(|it| Peer::nearer(here, &it.contact.peer, peer))
     }
 
     fn candidate(&mut self, peer: &Peer) -> Option<&mut Candidate> {

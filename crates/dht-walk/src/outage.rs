@@ -46,7 +46,13 @@ impl Outage {
 
     pub(crate) const fn new(now: Time, config: &CheckConfig) -> Self {
         let after = config.outage_after;
-        Self { after, succeeded_at: now, failures: 0, state: State::Up, epoch: 0 }
+        Self {
+            after,
+            succeeded_at: now,
+            failures: 0,
+            state: State::Up,
+            epoch: 0,
+        }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -73,18 +79,22 @@ impl Outage {
         Some(Change::Ended)
     }
 
-    /// Somebody who was asked at `asked_at` did not answer. Whether that may be our own fault.
-    pub(crate) fn failed(&mut self, now: Time, asked_at: Time) -> (bool, Option<Change>) {
-        let is_ours = self.is_down() || self.succeeded_at <= asked_at;
+    /// Whether a failure may be our own fault, because nobody else answered since that time.
+    pub(crate) fn is_ours(&self, since: Time) -> bool {
+        self.is_down() || self.succeeded_at <= since
+    }
+
+    /// Somebody did not answer.
+    pub(crate) fn failed(&mut self, now: Time) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
         let is_long = now.saturating_since(self.succeeded_at) >= self.after;
         if self.state == State::Up && is_long && self.failures >= Self::FAILURES_MIN {
             let pause = Self::PAUSE_MIN;
             let ask_at = now.saturating_add(pause);
             self.state = State::Down { ask_at, pause };
-            return (true, Some(Change::Began));
+            return Some(Change::Began);
         }
-        (is_ours, None)
+        None
     }
 
     /// The host says that there is no connection to the network at all, or that there is again.
@@ -140,20 +150,25 @@ mod tests {
         let mut outage = outage();
         assert_eq!(outage.succeeded(secs(7)), None);
         for _ in 0..100 {
-            assert_eq!(outage.failed(secs(10), secs(5)), (false, None));
+            assert_eq!(outage.failed(secs(10)), None);
+            assert!(!outage.is_ours(secs(5)) && outage.is_ours(secs(8)));
         }
         assert!(!outage.is_down());
     }
 
     #[test]
-    fn failures_beside_nothing_are_ours_and_many_of_them_an_outage() {
+    fn failures_beside_nothing_for_long_are_an_outage() {
         let mut outage = outage();
-        for at in 6..10 {
-            assert_eq!(outage.failed(secs(at), secs(at - 5)), (true, None));
+        for at in [6, 7, 8, 9, 19] {
+            assert_eq!(
+                outage.failed(secs(at)),
+                None,
+                "too few, or too short a time"
+            );
         }
-        assert_eq!(outage.failed(secs(19), secs(14)), (true, None), "too short a time");
-        assert_eq!(outage.failed(secs(20), secs(15)), (true, Some(Change::Began)));
-        assert_eq!(outage.failed(secs(21), secs(16)), (true, None), "told once");
+        assert_eq!(outage.failed(secs(20)), Some(Change::Began));
+        assert_eq!(outage.failed(secs(21)), None, "told once");
+        assert!(outage.is_ours(secs(0)));
         assert_eq!(outage.epoch(), 0);
         assert_eq!(outage.succeeded(secs(22)), Some(Change::Ended));
         assert_eq!((outage.epoch(), outage.is_down()), (1, false));
@@ -163,7 +178,7 @@ mod tests {
     fn a_few_failures_over_a_long_time_are_no_outage() {
         let mut outage = outage();
         for at in [100, 200, 300, 400] {
-            outage.failed(secs(at), secs(at - 5));
+            outage.failed(secs(at));
         }
         assert!(!outage.is_down());
     }

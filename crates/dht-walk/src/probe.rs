@@ -4,8 +4,9 @@
 //! in `1 / rate` hours leaves, checks every `2 * share / rate` hours keep the share of dead
 //! entries at `share`. Whatever else shows that a peer lives postpones its check.
 //!
-//! A failure is a strike only if somebody else answered meanwhile. Otherwise it says as much about
-//! our own line as about the peer.
+//! A failure is a strike only if somebody else answered since the one before. Otherwise it says as
+//! much about our own line as about the peer; so where nothing else is going on, a second try goes
+//! with a witness, another entry that was alive a short while ago.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,8 +46,14 @@ impl Probe {
 
     /// The entry is in the table from now on.
     pub(crate) fn enter(&mut self, entry: &Entry) {
-        if let Check::Quiet(at) = entry.check {
-            self.quiet.insert((at, entry.peer.clone()));
+        match entry.check {
+            Check::InFlight => {}
+            Check::Quiet(at) => {
+                self.quiet.insert((at, entry.peer.clone()));
+            }
+            Check::Retry(at) => {
+                self.retries.insert((at, entry.peer.clone()));
+            }
         }
     }
 
@@ -57,7 +64,8 @@ impl Probe {
 
     /// The peer is alive.
     pub(crate) fn alive(&mut self, now: Time, entry: &mut Entry) {
-        self.loss.survived(now, now.saturating_since(entry.heard_at));
+        self.loss
+            .survived(now, now.saturating_since(entry.heard_at));
         entry.heard_at = entry.heard_at.max(now);
         entry.strikes = 0;
         if let Check::Retry(_) = entry.check {
@@ -81,10 +89,17 @@ impl Probe {
     }
 
     /// The question was not answered. `is_ours` where nobody else answered meanwhile either.
-    pub(crate) fn failed(&mut self, now: Time, entry: &mut Entry, epoch: u8, is_ours: bool) -> Struck {
+    pub(crate) fn failed(
+        &mut self,
+        now: Time,
+        entry: &mut Entry,
+        epoch: u8,
+        is_ours: bool,
+    ) -> Struck {
         if entry.epoch != epoch {
             (entry.epoch, entry.strikes) = (epoch, 0);
         }
+        entry.failed_at = now;
         if !is_ours {
             entry.strikes = entry.strikes.saturating_add(1);
         }
@@ -144,7 +159,9 @@ impl Probe {
 
     /// When the next check is due, or a little before.
     pub(crate) fn quiet_at(&self, interval: Duration) -> Option<Time> {
-        self.quiet.first().map(|(at, _)| at.saturating_add(interval))
+        self.quiet
+            .first()
+            .map(|(at, _)| at.saturating_add(interval))
     }
 
     /// How long an entry may go unchecked: as the rate of departures asks for, as many as a purse
@@ -200,7 +217,11 @@ impl LossRate {
     const FADES_MAX: u64 = 200;
 
     const fn new() -> Self {
-        Self { deaths: 0.0, watched_secs: 0.0, faded_at: Time::from_millis(0) }
+        Self {
+            deaths: 0.0,
+            watched_secs: 0.0,
+            faded_at: Time::from_millis(0),
+        }
     }
 
     fn survived(&mut self, now: Time, watched: Duration) {

@@ -113,7 +113,10 @@ impl Refusals {
     /// The reasons that were given, with how often.
     pub fn iter(&self) -> impl Iterator<Item = (Refusal, u32)> {
         let counted = |refusal: Refusal| (refusal, self.count(refusal));
-        Refusal::ALL.into_iter().map(counted).filter(|(_, count)| *count > 0)
+        Refusal::ALL
+            .into_iter()
+            .map(counted)
+            .filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn add(&mut self, refusal: Refusal, times: usize) {

@@ -116,7 +116,10 @@ pub struct BucketReport {
 impl Report {
     /// Requests of all lookups.
     pub fn requests(&self) -> u64 {
-        self.lookups.iter().map(|lookup| u64::from(lookup.requests)).sum()
+        self.lookups
+            .iter()
+            .map(|lookup| u64::from(lookup.requests))
+            .sum()
     }
 
     /// The share of the network that was told of, as far as its size is known.

@@ -39,19 +39,28 @@ pub(crate) struct Rng {
 impl Rng {
     pub(crate) const fn new(seed: Seed) -> Self {
         let block = [0; 32];
-        Self { seed: seed.0, blocks: 0, block, left: 0 }
+        Self {
+            seed: seed.0,
+            blocks: 0,
+            block,
+            left: 0,
+        }
     }
 
     pub(crate) fn number(&mut self) -> u64 {
         if self.left == 0 {
-            let hash = Sha256::new().chain_update(self.seed).chain_update(self.blocks.to_be_bytes());
+            let hash = Sha256::new()
+                .chain_update(self.seed)
+                .chain_update(self.blocks.to_be_bytes());
             self.block = hash.finalize().into();
             self.blocks = self.blocks.wrapping_add(1);
             self.left = 4;
         }
         self.left -= 1;
         let at = usize::from(self.left) * 8;
-        let bytes = self.block[at..].first_chunk().expect("a block holds four numbers");
+        let bytes = self.block[at..]
+            .first_chunk()
+            .expect("a block holds four numbers");
         u64::from_be_bytes(*bytes)
     }
 
@@ -100,7 +109,10 @@ mod tests {
         assert_ne!(numbers(1), numbers(2));
         let mut sorted = numbers(1);
         sorted.sort_unstable();
-        assert!(sorted.windows(2).all(|pair| pair[0] < pair[1]), "none comes twice");
+        assert!(
+            sorted.windows(2).all(|pair| pair[0] < pair[1]),
+            "none comes twice"
+        );
     }
 
     #[test]
@@ -109,7 +121,10 @@ mod tests {
         let second = Duration::from_secs(1);
         for _ in 0..1_000 {
             let jittered = rng.jitter(second);
-            assert!((second * 4 / 5..=second * 6 / 5).contains(&jittered), "{jittered:?}");
+            assert!(
+                (second * 4 / 5..=second * 6 / 5).contains(&jittered),
+                "{jittered:?}"
+            );
         }
         assert_eq!(rng.jitter(Duration::ZERO), Duration::ZERO);
     }
@@ -126,6 +141,9 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         assert_eq!(format!("{:?}", Seed::from_bytes([9; 32])), "Seed(..)");
-        assert_eq!(format!("{:?}", Rng::new(Seed::from_bytes([9; 32]))), "Rng(..)");
+        assert_eq!(
+            format!("{:?}", Rng::new(Seed::from_bytes([9; 32]))),
+            "Rng(..)"
+        );
     }
 }

@@ -31,6 +31,8 @@ pub struct Estimate {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Size {
     samples: VecDeque<Sample>,
+    /// When a lookup of ourselves converged.
+    neighbours_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +60,17 @@ impl Size {
                 self.samples.pop_front();
             }
             let peers = count(closest.len());
-            self.samples.push_back(Sample { at: now, peers, share });
+            self.samples.push_back(Sample {
+                at: now,
+                peers,
+                share,
+            });
         }
+    }
+
+    /// The own neighbours are known.
+    pub(crate) fn neighbours_known(&mut self, now: Time) {
+        self.neighbours_at = Some(now);
     }
 
     /// The estimate, from lookups and from the table's own neighbourhood of `bucket_size`.
@@ -71,7 +82,12 @@ impl Size {
     ) -> Option<Estimate> {
         let is_recent = |it: &&Sample| now.saturating_since(it.at) <= Self::WINDOW;
         let samples = self.samples.iter().filter(is_recent).copied();
-        let own = Self::neighbourhood(now, table, bucket_size);
+        // Before that, who is nearest is chance, and the network seems smaller than it is.
+        let is_known = |at| now.saturating_since(at) <= Self::WINDOW;
+        let has_own = self.neighbours_at.is_some_and(is_known) || samples.clone().next().is_none();
+        let own = has_own
+            .then(|| Self::neighbourhood(now, table, bucket_size))
+            .flatten();
         let (mut peers, mut share, mut lookups) = (0.0, 0.0, 0);
         for sample in samples.chain(own) {
             (peers, share, lookups) = (peers + sample.peers, share + sample.share, lookups + 1);
@@ -89,7 +105,11 @@ impl Size {
         let local = table.local();
         let nearest = table.closest(local.key(), bucket_size);
         let share = key::fraction(nearest.last()?.peer().prefix() ^ local.prefix());
-        Some(Sample { at: now, peers: count(nearest.len()), share })
+        Some(Sample {
+            at: now,
+            peers: count(nearest.len()),
+            share,
+        })
     }
 }
 

@@ -73,12 +73,19 @@ mod tests {
         };
         let address = |text: &str| text.parse::<Multiaddr>().expect("an address");
         let snapshot = Snapshot::new(vec![
-            Contact::new(peer(1), [address("/ip4/8.8.8.8/tcp/1"), address("/ip4/8.8.8.8/tcp/2")]),
+            Contact::new(
+                peer(1),
+                [address("/ip4/8.8.8.8/tcp/1"), address("/ip4/8.8.8.8/tcp/2")],
+            ),
             Contact::new(peer(2), [address("/dns4/example.org/udp/3/quic-v1")]),
         ]);
         let mut addresses = snapshot.to_addresses();
         assert_eq!(addresses.len(), 3);
         addresses.insert(1, address("/ip4/8.8.8.8/tcp/9"));
-        assert_eq!(Snapshot::from_addresses(addresses), snapshot, "the bare address is left out");
+        assert_eq!(
+            Snapshot::from_addresses(addresses),
+            snapshot,
+            "the bare address is left out"
+        );
     }
 }

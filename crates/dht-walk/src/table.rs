@@ -28,6 +28,8 @@ pub struct Entry {
     pub(crate) source: Source,
     pub(crate) group: Option<Group>,
     pub(crate) heard_at: Time,
+    /// When it last failed to answer.
+    pub(crate) failed_at: Time,
     pub(crate) check: Check,
     /// Of the last answer, and how it was asked: who answers everything alike is found out.
     pub(crate) answer: Fingerprint,
@@ -92,7 +94,12 @@ impl Entry {
 impl Table {
     pub(crate) const fn new(local: Peer, bucket_size: usize) -> Self {
         let buckets = Vec::new();
-        Self { local, bucket_size, buckets, len: 0 }
+        Self {
+            local,
+            bucket_size,
+            buckets,
+            len: 0,
+        }
     }
 
     /// Entries in all buckets.
@@ -154,7 +161,11 @@ impl Table {
     /// All entries of as many buckets as hold `count`, nearest buckets first: the bucket that the
     /// position falls into, then all deeper ones, then the shallower ones one by one.
     fn gather<'a>(&'a self, key: &Key, count: usize, near: &mut Vec<&'a Entry>) {
-        let at = self.local.key().cpl(key).map_or(self.buckets.len(), Cpl::index);
+        let at = self
+            .local
+            .key()
+            .cpl(key)
+            .map_or(self.buckets.len(), Cpl::index);
         if let Some(bucket) = self.buckets.get(at) {
             near.extend(bucket);
         }
@@ -175,7 +186,12 @@ impl Table {
         let Some(cpl) = self.local.cpl(peer) else {
             return 0;
         };
-        let deeper = self.buckets.iter().skip(cpl.index() + 1).map(Vec::len).sum::<usize>();
+        let deeper = self
+            .buckets
+            .iter()
+            .skip(cpl.index() + 1)
+            .map(Vec::len)
+            .sum::<usize>();
         let nearer = |entry: &&Entry| self.is_nearer(&entry.peer, peer);
         deeper + self.bucket(cpl).iter().filter(nearer).count()
     }
@@ -198,7 +214,12 @@ impl Table {
         if self.has_room(cpl) {
             return None;
         }
-        let deeper = self.buckets.iter().skip(cpl.index() + 1).map(Vec::len).sum::<usize>();
+        let deeper = self
+            .buckets
+            .iter()
+            .skip(cpl.index() + 1)
+            .map(Vec::len)
+            .sum::<usize>();
         if deeper >= neighbours {
             return None;
         }
@@ -246,7 +267,7 @@ impl Table {
     }
 
     /// How many entries of a bucket a source told us of.
-    pub(crate) fn from_source(&self, cpl: Cpl, source: Source) -> usize {
+    pub(crate) fn told_by_source(&self, cpl: Cpl, source: Source) -> usize {
         let bucket = self.bucket(cpl).iter();
         bucket.filter(|entry| entry.source == source).count()
     }

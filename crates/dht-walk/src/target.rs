@@ -156,7 +156,10 @@ impl Draw {
 
     /// The next try: the last eight bytes counted on.
     fn step(&mut self) {
-        let counter = self.bytes.last_chunk_mut::<8>().expect("a target has 34 bytes");
+        let counter = self
+            .bytes
+            .last_chunk_mut::<8>()
+            .expect("a target has 34 bytes");
         *counter = u64::from_be_bytes(*counter).wrapping_add(1).to_be_bytes();
     }
 

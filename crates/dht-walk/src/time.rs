@@ -25,6 +25,12 @@ impl Time {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// Earlier by a duration, but not before the caller's moment.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
     /// How long ago `earlier` was; zero where it is still to come.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

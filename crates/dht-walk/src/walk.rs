@@ -6,6 +6,7 @@
 
 mod answers;
 mod entries;
+mod lookups;
 mod rounds;
 mod tend;
 mod views;
@@ -29,7 +30,8 @@ use crate::table::Table;
 use crate::target::{Target, Targets};
 use crate::time::Time;
 
-pub use rounds::{Busy, Found};
+pub use lookups::Found;
+pub use rounds::Busy;
 pub use views::Counters;
 
 /// Keeps a routing table full of live peers.
@@ -66,7 +68,7 @@ pub struct Walk {
     check_targets: Vec<Option<(Target, usize)>>,
     round: Option<Box<rounds::Round>>,
     waiting: VecDeque<rounds::Planned>,
-    lookups: BTreeMap<LookupId, rounds::Running>,
+    lookups: BTreeMap<LookupId, lookups::Running>,
     ids: u64,
 
     outputs: VecDeque<Output>,
@@ -201,7 +203,9 @@ impl Walk {
         self.tend_entries(now);
         self.begin_rounds(now);
         if let Some(request) = self.requests.values().next() {
-            let ends_at = request.sent_at.saturating_add(self.config.lookup.request_timeout);
+            let ends_at = request
+                .sent_at
+                .saturating_add(self.config.lookup.request_timeout);
             self.wake_at(ends_at, TimeoutReason::Request);
         }
     }
@@ -238,9 +242,18 @@ impl Walk {
         self.budget.take(with_dial);
         let id = RequestId(self.next_id());
         let question = entries::fold(target.as_peer().prefix());
-        let request = Request { contact: contact.clone(), sent_at: now, what_for, question };
+        let request = Request {
+            contact: contact.clone(),
+            sent_at: now,
+            what_for,
+            question,
+        };
         self.requests.insert(id, request);
-        self.outputs.push_back(Output::FindNode { id, contact, target });
+        self.outputs.push_back(Output::FindNode {
+            id,
+            contact,
+            target,
+        });
     }
 
     fn next_id(&mut self) -> u64 {

@@ -5,7 +5,11 @@ use cargo_metadata::{DependencyKind, Metadata};
 use super::{File, Finding};
 
 /// All that the cores may depend on: nothing here has a clock, a socket or a runtime.
-const ALLOWED: [(&str, &[&str]); 2] = [
+const ALLOWED: [(&str, &[&str]); 3] = [
+    (
+        "dht-walk",
+        &["libp2p-identity", "multiaddr", "sha2", "thiserror"],
+    ),
     (
         "rv-core",
         &[
@@ -152,6 +156,7 @@ mod tests {
         assert!(is_refused("rv-core", "tokio", false));
         assert!(is_refused("rv-core", "rand", true));
         assert!(is_refused("rv-proto", "rv-core", false));
+        assert!(is_refused("dht-walk", "rv-proto", false));
         assert!(!is_refused("rv-core", "rv-proto", false));
         assert!(!is_refused("rv-proto", "prost", false));
         assert!(!is_refused("rv-server", "tokio", true));

@@ -4,7 +4,11 @@ use super::lexed::Lexed;
 use super::{File, Finding};
 
 /// Sources below the shells.
-const CORES: [&str; 2] = ["crates/rv-core/src/", "crates/rv-proto/src/"];
+const CORES: [&str; 3] = [
+    "crates/dht-walk/src/",
+    "crates/rv-core/src/",
+    "crates/rv-proto/src/",
+];
 
 /// Names that lead out of a core, with what stands for them. Identifiers, not paths: a name cannot
 /// hide in a `use` group, behind a glob or inside a macro.

@@ -110,10 +110,9 @@ impl Walk {
                     continue;
                 }
             };
-            if is_new {
-                self.learn(now, &heard, source, None);
+            if !is_new || self.learn(now, &heard, source, None) {
+                taken.push(heard);
             }
-            taken.push(heard);
         }
         if let WhatFor::Lookup(lookup) = request.what_for {
             self.found(lookup, &taken);
@@ -127,8 +126,13 @@ impl Walk {
         let Some(entry) = self.table.entry_mut(&request.contact.peer) else {
             return true;
         };
-        let sum = told.iter().fold(0_u64, |sum, it| sum.wrapping_add(it.peer.prefix()));
-        let answer = Fingerprint { question: request.question, answer: fold(sum) };
+        let sum = told
+            .iter()
+            .fold(0_u64, |sum, it| sum.wrapping_add(it.peer.prefix()));
+        let answer = Fingerprint {
+            question: request.question,
+            answer: fold(sum),
+        };
         let before = std::mem::replace(&mut entry.answer, answer);
         let is_repeated = before.question != answer.question && before.answer == answer.answer;
         if is_repeated && !told.is_empty() {
@@ -161,7 +165,7 @@ impl Walk {
             }
             // An entry that was dropped meanwhile.
             (None, WhatFor::Check | WhatFor::Seed | WhatFor::Verify) => {
-                self.learn(now, &request.contact, Source::Itself, Some(now));
+                let _is_kept = self.learn(now, &request.contact, Source::Itself, Some(now));
             }
         }
     }
@@ -186,7 +190,7 @@ impl Walk {
             self.not_serving(now, peer);
             return;
         }
-        let (is_ours, change) = self.outage.failed(now, request.sent_at);
+        let change = self.outage.failed(now);
         self.outage_changed(now, change);
         self.refusals.add(
             match failure {
@@ -195,11 +199,18 @@ impl Walk {
             },
             1,
         );
-        self.strike(now, request, is_ours);
+        self.strike(now, request);
     }
 
-    fn strike(&mut self, now: Time, request: &Request, is_ours: bool) {
+    fn strike(&mut self, now: Time, request: &Request) {
         let peer = &request.contact.peer;
+        // Somebody must have answered since the peer's last failure, or around this request.
+        let timeout = self.config.lookup.request_timeout;
+        let around = request.sent_at.saturating_sub(timeout);
+        let failing = |entry: &&crate::table::Entry| entry.failed_at > entry.heard_at;
+        let failing = self.table.entry(peer).filter(failing);
+        let since = failing.map_or(around, |entry| entry.failed_at);
+        let is_ours = self.outage.is_ours(since);
         let was_candidate = self.admit.settled(peer).is_some();
         let epoch = self.outage.epoch();
         if let Some(entry) = self.table.entry_mut(peer) {
@@ -222,6 +233,8 @@ impl Walk {
     }
 
     pub(super) fn is_asked(&self, peer: &Peer) -> bool {
-        self.requests.values().any(|request| request.contact.peer == *peer)
+        self.requests
+            .values()
+            .any(|request| request.contact.peer == *peer)
     }
 }

@@ -14,6 +14,7 @@ impl Walk {
     /// are known. Call it for peers that serve the DHT, not for clients.
     pub fn handle_inbound(&mut self, now: Time, contact: &Contact) {
         let now = self.enter(now);
+        self.admit.unbar(&contact.peer);
         self.hear(now, contact, Source::Itself, None);
         self.credit(now, &contact.peer);
         self.advance(now);
@@ -43,6 +44,7 @@ impl Walk {
     pub fn handle_protocols(&mut self, now: Time, peer: &Peer, is_serving: bool) {
         let now = self.enter(now);
         if is_serving {
+            self.admit.unbar(peer);
             self.credit(now, peer);
         } else {
             self.not_serving(now, peer);
@@ -55,8 +57,7 @@ impl Walk {
         let now = self.enter(now);
         if contact.peer != self.local && self.table.entry(&contact.peer).is_none() {
             let mut entry = self.entry(now, contact.clone(), Source::Itself);
-            entry.check = Check::Quiet(Time::default());
-            entry.heard_at = Time::default();
+            entry.check = Check::Retry(now);
             if self.table.insert(entry.clone()) {
                 self.probe.enter(&entry);
             }
@@ -76,7 +77,7 @@ impl Walk {
         let now = self.enter(now);
         if let Some(entry) = self.drop_entry(peer) {
             self.refusals.add(Refusal::TableRefused, 1);
-            self.admit.failed(now, &entry.contact());
+            self.admit.bar(now, &entry.contact());
             if let Some(round) = &mut self.round {
                 round.admitted = round.admitted.saturating_sub(1);
             }
@@ -105,14 +106,20 @@ impl Walk {
             return Err(Refusal::NoAddress);
         }
         let id = peer.id();
-        let judged = told.as_slice().iter().map(|it| self.config.addresses.judge(&id, it));
+        let judged = told
+            .as_slice()
+            .iter()
+            .map(|it| self.config.addresses.judge(&id, it));
         let judged: Vec<_> = judged.collect();
         let mut why = None;
         for refusal in judged.iter().filter_map(|it| it.as_ref().err()) {
             self.refusals.add(*refusal, 1);
             why = Some(*refusal);
         }
-        let is_changed = judged.iter().zip(told.as_slice()).any(|(it, was)| it.as_ref() != Ok(was));
+        let is_changed = judged
+            .iter()
+            .zip(told.as_slice())
+            .any(|(it, was)| it.as_ref() != Ok(was));
         if !is_changed {
             return Ok(contact.clone());
         }
@@ -120,7 +127,10 @@ impl Walk {
         match why {
             // Counted already, once for each address.
             Some(_) if addresses.is_empty() => Err(Refusal::NoAddress),
-            Some(_) | None => Ok(Contact { peer: contact.peer.clone(), addresses }),
+            Some(_) | None => Ok(Contact {
+                peer: contact.peer.clone(),
+                addresses,
+            }),
         }
     }
 
@@ -143,14 +153,14 @@ impl Walk {
         Some(contact)
     }
 
-    /// Takes note of a contact that was judged.
+    /// Takes note of a contact that was judged; says whether it is worth a request.
     pub(super) fn learn(
         &mut self,
         now: Time,
         contact: &Contact,
         source: Source,
         answered_at: Option<Time>,
-    ) {
+    ) -> bool {
         if let Some(entry) = self.table.entry_mut(&contact.peer) {
             let further = match source {
                 Source::Itself => Addresses::MAX,
@@ -159,13 +169,19 @@ impl Walk {
             let (joined, lost) = entry.addresses.joined(&contact.addresses, further);
             entry.addresses = joined;
             self.refusals.add(Refusal::AddressesFull, lost);
-            return;
+            return true;
         }
         let contact = contact.clone();
-        let spare = crate::admit::Spare { contact, source, heard_at: now, answered_at };
-        if let Err(refusal) = self.admit.hear(&self.table, spare) {
-            self.refusals.add(refusal, 1);
-        }
+        let spare = crate::admit::Spare {
+            contact,
+            source,
+            heard_at: now,
+            answered_at,
+        };
+        let heard = self.admit.hear(&self.table, spare);
+        heard
+            .map_err(|refusal| self.refusals.add(refusal, 1))
+            .is_ok()
     }
 
     /// The peer is alive.
@@ -184,11 +200,14 @@ impl Walk {
             heard_at: now,
             answered_at: Some(now),
         };
-        if let Err(refusal) = self.admit.check_quotas(&self.table, &spare) {
+        let is_open = self.admit.check_barred(now, &peer);
+        if let Err(refusal) = is_open.and_then(|()| self.admit.check_quotas(&self.table, &spare)) {
             self.refusals.add(refusal, 1);
             return;
         }
-        let displaced = self.table.displaced_by(&peer, self.config.admission.neighbours);
+        let displaced = self
+            .table
+            .displaced_by(&peer, self.config.admission.neighbours);
         if let Some(displaced) = displaced.map(|entry| entry.peer.clone()) {
             self.evict(now, &displaced, EvictReason::Displaced);
         }
@@ -219,14 +238,19 @@ impl Walk {
             }
             EvictReason::NotServing => {
                 self.counters.not_serving += 1;
-                self.admit.failed(now, &entry.contact());
+                self.admit.bar(now, &entry.contact());
             }
             EvictReason::Displaced => {
                 self.counters.displaced += 1;
                 let (heard_at, source) = (now, entry.source);
                 let answered_at = Some(entry.heard_at);
                 let contact = entry.contact();
-                let spare = crate::admit::Spare { contact, source, heard_at, answered_at };
+                let spare = crate::admit::Spare {
+                    contact,
+                    source,
+                    heard_at,
+                    answered_at,
+                };
                 // It lost its place to a nearer one, so it is no candidate for that place.
                 let _kept = self.admit.hear(&self.table, spare);
             }
@@ -234,8 +258,14 @@ impl Walk {
         if let Some(round) = &mut self.round {
             round.evicted += 1;
         }
-        self.outputs.push_back(Output::Evict { peer: peer.clone(), reason });
-        self.tell(Event::Evicted { peer: peer.clone(), reason });
+        self.outputs.push_back(Output::Evict {
+            peer: peer.clone(),
+            reason,
+        });
+        self.tell(Event::Evicted {
+            peer: peer.clone(),
+            reason,
+        });
         if self.table.len() < self.config.peers_min {
             self.explore.hasten(now, self.targets.rng());
         }
@@ -245,12 +275,15 @@ impl Walk {
     pub(super) fn not_serving(&mut self, now: Time, peer: &Peer) {
         let contact = match self.admit.settled(peer) {
             Some(spare) => spare.contact,
-            None => Contact { peer: peer.clone(), addresses: Addresses::none() },
+            None => Contact {
+                peer: peer.clone(),
+                addresses: Addresses::none(),
+            },
         };
         if self.table.entry(peer).is_some() {
             self.evict(now, peer, EvictReason::NotServing);
         } else {
-            self.admit.failed(now, &contact);
+            self.admit.bar(now, &contact);
         }
         self.refusals.add(Refusal::NotServing, 1);
     }
@@ -268,6 +301,7 @@ impl Walk {
             addresses: contact.addresses,
             source,
             heard_at: now,
+            failed_at: Time::default(),
             check: Check::Quiet(now),
             answer: Fingerprint::default(),
             strikes: 0,

@@ -58,7 +58,9 @@ impl Walk {
         let pick = self.targets.rng().number();
         for step in 0..=deepest {
             let at = (start + step) % (deepest + 1);
-            let bucket = self.table.bucket(crate::key::Cpl::new(u8::try_from(at).ok()?));
+            let bucket = self
+                .table
+                .bucket(crate::key::Cpl::new(u8::try_from(at).ok()?));
             let free = bucket.iter().filter(|entry| entry.check != Check::InFlight);
             let free: Vec<&Peer> = free.map(|entry| entry.peer()).collect();
             if let Some(last) = free.len().checked_sub(1) {
@@ -97,7 +99,11 @@ impl Walk {
         let free = |entry: &&crate::table::Entry| {
             entry.check != Check::InFlight && entry.peer != *peer && entry.strikes == 0
         };
-        let latest = self.table.iter().filter(free).max_by_key(|entry| entry.heard_at);
+        let latest = self
+            .table
+            .iter()
+            .filter(free)
+            .max_by_key(|entry| entry.heard_at);
         latest.map(|entry| entry.peer.clone())
     }
 
@@ -188,7 +194,12 @@ impl Walk {
             let target = Target::peer(self.local.clone());
             let (source, heard_at) = (Source::Itself, now);
             let spare = contact.clone();
-            let spare = crate::admit::Spare { contact: spare, source, heard_at, answered_at: None };
+            let spare = crate::admit::Spare {
+                contact: spare,
+                source,
+                heard_at,
+                answered_at: None,
+            };
             self.admit.asked(spare);
             self.ask(now, contact, target, WhatFor::Seed);
         }
@@ -244,7 +255,10 @@ impl Walk {
         if taken == 0 {
             self.reseed.nobody(now);
         } else {
-            self.tell(Event::Seeding { source, contacts: taken });
+            self.tell(Event::Seeding {
+                source,
+                contacts: taken,
+            });
         }
     }
 }

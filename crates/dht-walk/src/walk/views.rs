@@ -47,7 +47,8 @@ impl Walk {
 
     /// How large the network is, as far as can be told.
     pub fn estimate(&self, now: Time) -> Option<Estimate> {
-        self.size.estimate(now, &self.table, self.config.bucket_size)
+        self.size
+            .estimate(now, &self.table, self.config.bucket_size)
     }
 
     /// How good the table is.
@@ -77,7 +78,11 @@ impl Walk {
 
     /// The table's contacts, those heard latest first, without those that failed their last check.
     pub fn snapshot(&self) -> Snapshot {
-        let mut sound: Vec<_> = self.table.iter().filter(|entry| entry.strikes == 0).collect();
+        let mut sound: Vec<_> = self
+            .table
+            .iter()
+            .filter(|entry| entry.strikes == 0)
+            .collect();
         sound.sort_by_key(|entry| std::cmp::Reverse(entry.heard_at));
         Snapshot::new(sound.into_iter().map(|entry| entry.contact()).collect())
     }

@@ -1,8 +1,6 @@
 //! Who becomes an entry.
 
-use dht_walk::{
-    AdmissionConfig, BudgetLimits, Config, Contact, Cpl, Event, EvictReason, Refusal,
-};
+use dht_walk::{AdmissionConfig, BudgetLimits, Config, Contact, Cpl, Event, EvictReason, Refusal};
 
 use crate::world::{Conduct, World, by_hand, contact, contact_at, random, secs};
 
@@ -15,7 +13,9 @@ fn quiet(peers: usize, config: Config) -> World {
 
 fn newcomer(world: &mut World, seed: u8, conduct: Conduct) -> Contact {
     let newcomer = contact(random(seed).uniform().as_peer(), 1_000 + usize::from(seed));
-    world.peers.insert(newcomer.peer.clone(), (newcomer.clone(), conduct));
+    world
+        .peers
+        .insert(newcomer.peer.clone(), (newcomer.clone(), conduct));
     newcomer
 }
 
@@ -30,7 +30,11 @@ fn a_candidate_is_asked_itself_before_it_is_an_entry() {
     assert!(!world.entries().contains(&newcomer.peer));
     world.run(secs(1));
     assert!(world.entries().contains(&newcomer.peer));
-    assert!(world.events.contains(&Event::Admitted(newcomer.peer.clone())));
+    assert!(
+        world
+            .events
+            .contains(&Event::Admitted(newcomer.peer.clone()))
+    );
     assert!(world.inserted.contains(&newcomer.peer));
 }
 
@@ -42,7 +46,11 @@ fn a_candidate_that_does_not_answer_is_no_entry_and_not_asked_again_for_a_while(
     world.set(&teller.peer, Conduct::Tells(vec![dead.clone()]));
     world.asked.clear();
     world.run(secs(590));
-    let asked: Vec<_> = world.asked.iter().filter(|it| it.1.peer == dead.peer).collect();
+    let asked: Vec<_> = world
+        .asked
+        .iter()
+        .filter(|it| it.1.peer == dead.peer)
+        .collect();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(!world.entries().contains(&dead.peer));
     assert!(world.walk.refusals().count(Refusal::RecentlyFailed) > 0);
@@ -64,8 +72,17 @@ fn one_that_failed_may_call_itself() {
 
 #[test]
 fn no_more_candidates_are_asked_at_a_time_than_configured() {
-    let admission = AdmissionConfig { verifying_max: 2, ..AdmissionConfig::default() };
-    let mut world = World::grown(12, Config { admission, ..Config::default() });
+    let admission = AdmissionConfig {
+        verifying_max: 2,
+        ..AdmissionConfig::default()
+    };
+    let mut world = World::grown(
+        12,
+        Config {
+            admission,
+            ..Config::default()
+        },
+    );
     let local = world.local();
     let dead: Vec<Contact> = (60..70)
         .map(|seed| newcomer(&mut world, seed, Conduct::Silent))
@@ -83,9 +100,19 @@ fn no_more_candidates_are_asked_at_a_time_than_configured() {
 
 #[test]
 fn candidates_beyond_the_spares_of_a_bucket_push_out_the_oldest() {
-    let admission = AdmissionConfig { spares_per_bucket: 3, ..AdmissionConfig::default() };
-    let budget = BudgetLimits { in_flight_max: 1, ..BudgetLimits::default() };
-    let config = Config { admission, budget, ..Config::default() };
+    let admission = AdmissionConfig {
+        spares_per_bucket: 3,
+        ..AdmissionConfig::default()
+    };
+    let budget = BudgetLimits {
+        in_flight_max: 1,
+        ..BudgetLimits::default()
+    };
+    let config = Config {
+        admission,
+        budget,
+        ..Config::default()
+    };
     let mut world = quiet(0, config);
     let local = world.local();
     let silent: Vec<Contact> = (1..=60)
@@ -108,10 +135,16 @@ fn a_spare_takes_the_place_of_an_entry_that_died() {
     let full = Cpl::new(0);
     let victim = world.walk.table().bucket(full)[0].peer().clone();
     world.set(&victim, Conduct::Unreachable);
-    world.run_to(secs(1_200), |world| world.evicted.iter().any(|it| it.0 == victim));
+    world.run_to(secs(1_200), |world| {
+        world.evicted.iter().any(|it| it.0 == victim)
+    });
     world.run(secs(2));
     assert!(world.evicted.contains(&(victim.clone(), EvictReason::Dead)));
-    assert_eq!(world.walk.table().bucket(full).len(), 20, "and it is full again at once");
+    assert_eq!(
+        world.walk.table().bucket(full).len(),
+        20,
+        "and it is full again at once"
+    );
     assert!(!world.entries().contains(&victim));
 }
 
@@ -141,7 +174,10 @@ fn one_source_fills_no_more_than_half_of_a_bucket() {
 }
 
 fn by_hand_and_admitting() -> Config {
-    Config { auto: true, ..by_hand() }
+    Config {
+        auto: true,
+        ..by_hand()
+    }
 }
 
 /// go-libp2p's `TestRTPeerDiversityFilter` and the two end-to-end tests beside it.
@@ -152,16 +188,23 @@ fn one_network_of_addresses_gets_two_places_in_a_bucket_and_ten_in_the_table() {
     for at in 1..=120 {
         let peer = random.uniform().as_peer().clone();
         let contact = contact_at(&peer, &format!("/ip4/7.7.7.{at}/tcp/4001"));
-        world.peers.insert(peer, (contact.clone(), Conduct::Tells(Vec::new())));
+        world
+            .peers
+            .insert(peer, (contact.clone(), Conduct::Tells(Vec::new())));
         world.walk.handle_inbound(world.now, &contact);
         world.run(secs(1));
     }
     let of_group = |entry: &&dht_walk::Entry| {
-        entry.addresses().as_slice()[0].to_string().starts_with("/ip4/7.7.7.")
+        entry.addresses().as_slice()[0]
+            .to_string()
+            .starts_with("/ip4/7.7.7.")
     };
     let table = world.walk.table();
     for cpl in (0..=u8::MAX).map(Cpl::new) {
-        assert!(table.bucket(cpl).iter().filter(of_group).count() <= 2, "bucket {cpl}");
+        assert!(
+            table.bucket(cpl).iter().filter(of_group).count() <= 2,
+            "bucket {cpl}"
+        );
     }
     assert_eq!(table.iter().filter(of_group).count(), 10);
     assert!(world.walk.refusals().count(Refusal::GroupQuota) >= 110);
@@ -174,7 +217,9 @@ fn private_addresses_are_no_group() {
     for at in 1..=30 {
         let peer = random.uniform().as_peer().clone();
         let contact = contact_at(&peer, &format!("/ip4/10.0.0.{at}/tcp/4001"));
-        world.peers.insert(peer, (contact.clone(), Conduct::Tells(Vec::new())));
+        world
+            .peers
+            .insert(peer, (contact.clone(), Conduct::Tells(Vec::new())));
         world.walk.handle_inbound(world.now, &contact);
     }
     world.run(secs(10));
@@ -194,7 +239,10 @@ fn the_hosts_table_may_say_no() {
     assert_eq!(world.walk.refusals().count(Refusal::TableRefused), 1);
     world.inserted.clear();
     world.run(secs(300));
-    assert!(!world.inserted.contains(&newcomer.peer), "it is not tried again at once");
+    assert!(
+        !world.inserted.contains(&newcomer.peer),
+        "it is not tried again at once"
+    );
 }
 
 #[test]
@@ -204,8 +252,14 @@ fn what_the_hosts_table_does_by_itself_is_followed() {
     world.walk.handle_entry_added(world.now, &newcomer);
     assert!(world.entries().contains(&newcomer.peer));
     world.run(secs(1));
-    assert!(world.asked.iter().any(|it| it.1 == newcomer), "it is checked at once");
-    assert!(!world.inserted.contains(&newcomer.peer), "the host knows it");
+    assert!(
+        world.asked.iter().any(|it| it.1 == newcomer),
+        "it is checked at once"
+    );
+    assert!(
+        !world.inserted.contains(&newcomer.peer),
+        "the host knows it"
+    );
     world.walk.handle_entry_removed(world.now, &newcomer.peer);
     assert!(!world.entries().contains(&newcomer.peer));
     assert!(world.evicted.is_empty());

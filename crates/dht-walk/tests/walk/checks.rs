@@ -1,5 +1,7 @@
 //! Entries are asked whether they live, and leave when they do not.
 
+use std::time::Duration;
+
 use dht_walk::{BudgetLimits, CheckConfig, Config, EvictReason, Peer};
 
 use crate::world::{Conduct, World, by_hand, secs};
@@ -13,16 +15,22 @@ fn dead_and_client_peers_leave_within_one_probe_cycle() {
     let mut world = World::grown(300, Config::default());
     let peers = entry_peers(&world);
     let (dead, clients) = (&peers[..10], &peers[10..15]);
-    dead.iter().for_each(|peer| world.set(peer, Conduct::Silent));
-    clients.iter().for_each(|peer| world.set(peer, Conduct::Client));
+    dead.iter()
+        .for_each(|peer| world.set(peer, Conduct::Silent));
+    clients
+        .iter()
+        .for_each(|peer| world.set(peer, Conduct::Client));
     // A cycle, its retries included: the interval between two checks of an entry, then three
     // requests with their pauses.
     let interval = 2.0 * 0.01 / world.walk.loss_per_hour(world.now) * 3_600.0;
-    let cycle = secs(interval as u64) * 3 / 2 + secs(3 * 5 + 3 + 6 + 5);
+    let cycle = Duration::from_secs_f64(1.5 * interval) + secs(3 * 5 + 3 + 6 + 5);
     world.run(cycle);
     assert_eq!(world.stale(), 0);
     let gone = |reason| world.evicted.iter().filter(|it| it.1 == reason).count();
-    assert_eq!((gone(EvictReason::Dead), gone(EvictReason::NotServing)), (10, 5));
+    assert_eq!(
+        (gone(EvictReason::Dead), gone(EvictReason::NotServing)),
+        (10, 5)
+    );
 }
 
 #[test]
@@ -31,7 +39,11 @@ fn one_failure_is_no_death() {
     let peer = entry_peers(&world)[0].clone();
     world.set(&peer, Conduct::Unreachable);
     world.run_to(secs(3_600), |world| {
-        world.walk.table().entry(&peer).is_some_and(|entry| entry.strikes() == 1)
+        world
+            .walk
+            .table()
+            .entry(&peer)
+            .is_some_and(|entry| entry.strikes() == 1)
     });
     world.set(&peer, Conduct::Live);
     world.run(secs(60));
@@ -50,10 +62,17 @@ fn whatever_shows_that_a_peer_lives_postpones_its_check() {
         world.walk.handle_alive(world.now, &peer);
     }
     let is_check = |asked: &&(_, dht_walk::Contact, _)| asked.1.peer == peer;
-    let lookups: u32 = world.reports.iter().map(|it| u32::try_from(it.requests()).unwrap()).sum();
+    let lookups: u32 = world
+        .reports
+        .iter()
+        .map(|it| u32::try_from(it.requests()).unwrap())
+        .sum();
     let checks = world.asked.iter().filter(is_check).count();
     let others = world.asked.len();
-    assert!(checks < 12, "{checks} of {others}, {lookups} of them in lookups");
+    assert!(
+        checks < 12,
+        "{checks} of {others}, {lookups} of them in lookups"
+    );
 }
 
 #[test]
@@ -83,12 +102,19 @@ fn no_eviction_during_outage() {
     assert!(world.walk.is_outage());
     assert_eq!(world.entries(), before);
     assert!(world.evicted.is_empty());
-    assert!(world.asked.len() < 300, "it tries seldom: {}", world.asked.len());
+    assert!(
+        world.asked.len() < 300,
+        "it tries seldom: {}",
+        world.asked.len()
+    );
 
     world.is_cut = false;
     world.run(secs(120));
     assert!(!world.walk.is_outage());
-    assert!(world.evicted.is_empty(), "nor does the time of the outage count after it");
+    assert!(
+        world.evicted.is_empty(),
+        "nor does the time of the outage count after it"
+    );
 }
 
 #[test]
@@ -108,7 +134,8 @@ fn peers_that_died_during_an_outage_leave_after_it() {
     world.is_cut = true;
     world.run(secs(1_800));
     let dead: Vec<Peer> = entry_peers(&world).into_iter().step_by(2).collect();
-    dead.iter().for_each(|peer| world.set(peer, Conduct::Unreachable));
+    dead.iter()
+        .for_each(|peer| world.set(peer, Conduct::Unreachable));
     world.is_cut = false;
     world.run(secs(900));
     assert_eq!(world.stale(), 0);
@@ -160,13 +187,27 @@ fn budget_never_exceeded() {
             dials_burst: per_hour / 4,
             ..BudgetLimits::default()
         };
-        let checks = CheckConfig { stale_share: 0.000_1, ..CheckConfig::default() };
-        let mut world = World::new(500, Config { budget, checks, ..Config::default() });
+        let checks = CheckConfig {
+            stale_share: 0.000_1,
+            ..CheckConfig::default()
+        };
+        let mut world = World::new(
+            500,
+            Config {
+                budget,
+                checks,
+                ..Config::default()
+            },
+        );
         world.know(3);
         for hours in 1..=3 {
             world.run(secs(3_600));
             let allowed = (per_hour / 4 + hours * per_hour) as usize;
-            assert!(world.asked.len() <= allowed, "{} of {allowed}", world.asked.len());
+            assert!(
+                world.asked.len() <= allowed,
+                "{} of {allowed}",
+                world.asked.len()
+            );
             assert_eq!(world.walk.spent().messages, world.asked.len() as u64);
         }
         let used = world.asked.len();
@@ -176,17 +217,31 @@ fn budget_never_exceeded() {
 
 #[test]
 fn messages_to_connected_peers_cost_no_dial() {
-    let budget = BudgetLimits { dials_burst: 1, dials_per_hour: 1, ..BudgetLimits::default() };
-    let mut world = World::new(30, Config { budget, ..by_hand() });
+    let budget = BudgetLimits {
+        dials_burst: 1,
+        dials_per_hour: 1,
+        ..BudgetLimits::default()
+    };
+    let mut world = World::new(
+        30,
+        Config {
+            budget,
+            ..by_hand()
+        },
+    );
     world.hold(30);
     let peers = entry_peers(&world);
-    peers.iter().for_each(|peer| world.walk.handle_connection(world.now, peer, true));
+    peers
+        .iter()
+        .for_each(|peer| world.walk.handle_connection(world.now, peer, true));
     world.walk.walks(world.now, 1).expect("nothing waits");
     world.run_to(secs(60), |world| !world.reports.is_empty());
     let spent = world.walk.spent();
     assert_eq!((spent.dials, spent.messages >= 20), (0, true));
 
-    peers.iter().for_each(|peer| world.walk.handle_connection(world.now, peer, false));
+    peers
+        .iter()
+        .for_each(|peer| world.walk.handle_connection(world.now, peer, false));
     world.walk.walks(world.now, 1).expect("nothing waits");
     world.run(secs(60));
     assert_eq!(world.walk.spent().dials, 1, "the one that is allowed");
@@ -202,7 +257,11 @@ fn checks_follow_the_rate_at_which_peers_leave() {
         let peers: Vec<Peer> = stormy.peers.keys().cloned().collect();
         for (at, peer) in peers.iter().enumerate() {
             let is_gone = (at + round) % 8 < 2;
-            let conduct = if is_gone { Conduct::Unreachable } else { Conduct::Live };
+            let conduct = if is_gone {
+                Conduct::Unreachable
+            } else {
+                Conduct::Live
+            };
             stormy.set(peer, conduct);
         }
         stormy.run(secs(300));
@@ -221,7 +280,10 @@ fn a_network_without_departures_is_checked_seldom() {
     world.run(secs(3_600));
     let checks = world.walk.counters().checks - checks;
     let entries = world.walk.table().len() as u64;
-    assert!(checks <= entries * 2, "{checks} checks of {entries} entries in an hour");
+    assert!(
+        checks <= entries * 2,
+        "{checks} checks of {entries} entries in an hour"
+    );
 }
 
 #[test]
@@ -242,5 +304,8 @@ fn a_walk_at_rest_wakes_no_more_often_than_it_has_work() {
     world.asked.clear();
     world.run(secs(3_600));
     let (wakes, asked) = (world.wakes.len(), world.asked.len());
-    assert!(wakes < 4 * asked + 100, "{wakes} wake-ups for {asked} messages");
+    assert!(
+        wakes < 4 * asked + 100,
+        "{wakes} wake-ups for {asked} messages"
+    );
 }

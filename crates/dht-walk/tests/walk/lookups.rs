@@ -10,12 +10,21 @@ use crate::world::{Conduct, World, by_hand, contact, random, secs};
 
 fn network(count: usize) -> Vec<Contact> {
     let mut random = random(7);
-    (0..count).map(|at| contact(random.uniform().as_peer(), at)).collect()
+    (0..count)
+        .map(|at| contact(random.uniform().as_peer(), at))
+        .collect()
 }
 
 fn lookup(config: LookupConfig, target: &Target, known: &[Contact]) -> Lookup {
     let local = random(8).uniform().as_peer().clone();
-    Lookup::new(Time::default(), config, local, target.clone(), 20, known.to_vec())
+    Lookup::new(
+        Time::default(),
+        config,
+        local,
+        target.clone(),
+        20,
+        known.to_vec(),
+    )
 }
 
 fn nearest(network: &[Contact], target: &Target, count: usize) -> Vec<Contact> {
@@ -38,7 +47,10 @@ fn ask(lookup: &mut Lookup, now: Time) -> Option<Contact> {
 #[test]
 fn a_lookup_without_anybody_ends_at_once() {
     let mut lookup = lookup(LookupConfig::default(), &random(1).uniform(), &[]);
-    assert_eq!(lookup.poll(Time::default()), Step::Done(LookupEnd::NobodyToAsk));
+    assert_eq!(
+        lookup.poll(Time::default()),
+        Step::Done(LookupEnd::NobodyToAsk)
+    );
     assert_eq!(lookup.closest().count(), 0);
 }
 
@@ -86,7 +98,10 @@ fn timeout_fires_without_other_wakeups() {
 #[test]
 fn a_lookup_ends_after_as_many_requests_as_it_may_send() {
     let (network, target) = (network(50), random(1).uniform());
-    let config = LookupConfig { requests_max: 7, ..LookupConfig::default() };
+    let config = LookupConfig {
+        requests_max: 7,
+        ..LookupConfig::default()
+    };
     let mut lookup = lookup(config, &target, &network);
     while let Some(contact) = ask(&mut lookup, Time::default()) {
         lookup.handle_answer(&contact.peer, []);
@@ -120,13 +135,22 @@ fn answers_of_strangers_and_of_peers_not_asked_change_nothing() {
 fn get_closest_peers_should_return_up_to_k_peers() {
     let mut world = World::grown(300, dht_walk::Config::default());
     world.walk.walks(world.now, 5).expect("nothing else waits");
-    world.run_to(secs(60), |world| world.reports.iter().any(|it| it.lookups.len() == 5));
-    let report = world.reports.iter().rfind(|it| it.lookups.len() == 5).expect("it was seen");
+    world.run_to(secs(60), |world| {
+        world.reports.iter().any(|it| it.lookups.len() == 5)
+    });
+    let report = world
+        .reports
+        .iter()
+        .rfind(|it| it.lookups.len() == 5)
+        .expect("it was seen");
     for lookup in &report.lookups {
         assert_eq!(lookup.end, LookupEnd::Converged);
         let target = Target::peer(Peer::new(lookup.target));
-        let nearest: Vec<_> =
-            world.nearest(&target, 20).iter().map(|contact| contact.peer.id()).collect();
+        let nearest: Vec<_> = world
+            .nearest(&target, 20)
+            .iter()
+            .map(|contact| contact.peer.id())
+            .collect();
         assert_eq!(lookup.closest, nearest, "exactly the nearest, in order");
     }
 }
@@ -142,7 +166,10 @@ fn dead_peers_on_the_way_are_replaced_by_the_next_nearest() {
     world.walk.walks(world.now, 1).expect("nothing else waits");
     world.run_to(secs(60), |world| !world.reports.is_empty());
     let lookup = &world.reports[0].lookups[0];
-    assert_eq!((lookup.end, lookup.closest.len()), (LookupEnd::Converged, 20));
+    assert_eq!(
+        (lookup.end, lookup.closest.len()),
+        (LookupEnd::Converged, 20)
+    );
 }
 
 proptest! {

@@ -17,7 +17,13 @@ fn last(world: &World) -> &Report {
 
 /// A network whose every peer is in the host's table, and a walk that does nothing by itself.
 fn at_hand(peers: usize, config: Config) -> World {
-    let mut world = World::new(peers, Config { auto: false, ..config });
+    let mut world = World::new(
+        peers,
+        Config {
+            auto: false,
+            ..config
+        },
+    );
     world.hold(peers);
     world
 }
@@ -37,7 +43,9 @@ fn never_refreshed_cpl_is_due_at_once() {
 fn a_forced_refresh_looks_up_ourselves_then_every_bucket_that_can_be_filled() {
     let mut world = World::grown(1_000, Config::default());
     let id = world.walk.refresh(world.now, true).expect("nothing waits");
-    world.run_to(secs(120), |world| world.reports.iter().any(|it| it.id == id));
+    world.run_to(secs(120), |world| {
+        world.reports.iter().any(|it| it.id == id)
+    });
     let report = last(&world);
     assert_eq!(report.end, RoundEnd::Done);
     let depth = world.walk.health(world.now).depth().bits();
@@ -68,7 +76,7 @@ fn a_report_says_what_changed_in_each_bucket() {
     assert_eq!(after, world.walk.table().len());
     assert_eq!(report.admitted as usize, after - 5);
     assert_eq!(report.requests(), world.asked.len() as u64);
-    assert!(report.found.len() > 100, "{}", report.found.len());
+    assert!(report.found.len() > 60, "{}", report.found.len());
     let found: Vec<&Peer> = report.found.iter().map(|contact| &contact.peer).collect();
     assert!(found.is_sorted(), "nobody twice");
     assert!(found.iter().all(|peer| world.peers.contains_key(peer)));
@@ -92,8 +100,17 @@ fn self_lookup_timeout_still_refreshes_buckets() {
 
 #[test]
 fn partial_results_survive_total_timeout() {
-    let refresh = RefreshConfig { deadline: secs(2), ..RefreshConfig::default() };
-    let mut world = at_hand(60, Config { refresh, ..Config::default() });
+    let refresh = RefreshConfig {
+        deadline: secs(2),
+        ..RefreshConfig::default()
+    };
+    let mut world = at_hand(
+        60,
+        Config {
+            refresh,
+            ..Config::default()
+        },
+    );
     for contact in world.contacts().iter().step_by(2) {
         world.set(&contact.peer, Conduct::Silent);
     }
@@ -103,21 +120,36 @@ fn partial_results_survive_total_timeout() {
     assert_eq!(report.end, RoundEnd::Deadline);
     assert_eq!(report.ended_at.saturating_since(report.started_at), secs(2));
     assert!(report.found.len() >= 20, "{}", report.found.len());
-    assert!(report.lookups.iter().any(|it| it.end == LookupEnd::Deadline));
-    let planned = report.lookups.len() as u32 + report.lookups_left_out;
+    assert!(
+        report
+            .lookups
+            .iter()
+            .any(|it| it.end == LookupEnd::Deadline)
+    );
+    let planned = report.lookups.len() + report.lookups_left_out as usize;
     assert_eq!(planned, 10, "those that did not run are counted");
 }
 
 /// go-libp2p-kad-dht's `TestSkipRefreshOnGapCpls`, in a network with a gap.
 fn refresh_with_gap(gap: u8, deepest: u8) -> Report {
-    let mut world = World::new(0, Config { auto: false, ..Config::default() });
+    let mut world = World::new(
+        0,
+        Config {
+            auto: false,
+            ..Config::default()
+        },
+    );
     let (local, mut random) = (world.local(), random(20));
     let mut at = 0;
     for cpl in (0..=deepest).filter(|cpl| *cpl != gap) {
         for _ in 0..3 {
-            let target = random.in_bucket(local.key(), Cpl::new(cpl)).expect("not too deep");
+            let target = random
+                .in_bucket(local.key(), Cpl::new(cpl))
+                .expect("not too deep");
             let contact = contact(target.as_peer(), at);
-            world.peers.insert(contact.peer.clone(), (contact.clone(), Conduct::Live));
+            world
+                .peers
+                .insert(contact.peer.clone(), (contact.clone(), Conduct::Live));
             world.walk.handle_entry_added(world.now, &contact);
             at += 1;
         }
@@ -133,10 +165,13 @@ fn gap_path_still_signals_done() {
         let report = refresh_with_gap(gap, deepest);
         assert_eq!(report.end, RoundEnd::Done);
         let limit = (2 * (gap + 1)).min(deepest);
-        let buckets = report.lookups.iter().filter_map(|lookup| match lookup.purpose {
-            Purpose::Bucket(cpl) => Some(cpl.bits()),
-            _ => None,
-        });
+        let buckets = report
+            .lookups
+            .iter()
+            .filter_map(|lookup| match lookup.purpose {
+                Purpose::Bucket(cpl) => Some(cpl.bits()),
+                _ => None,
+            });
         let beyond = buckets.filter(|cpl| *cpl > limit).count();
         assert_eq!(beyond, 0, "gap {gap}: {:?}", purposes(&report));
     }
@@ -154,7 +189,9 @@ fn waiter_gets_refresh_started_after_its_call() {
     assert!(second > first);
     assert_eq!(third, second);
     world.run_to(secs(120), |world| world.reports.len() == 2);
-    let [one, two] = world.reports.as_slice() else { panic!("two rounds") };
+    let [one, two] = world.reports.as_slice() else {
+        panic!("two rounds")
+    };
     assert_eq!((one.id, two.id), (first, second));
     assert!(two.started_at >= one.ended_at && two.started_at > asked_at);
 }
@@ -200,9 +237,11 @@ fn stop_is_prompt_and_start_again_runs_one_loop() {
     world.walk.start(world.now);
     world.walk.start(world.now);
     world.run(secs(600));
-    let mut rounds: Vec<_> = world.reports.iter().map(|report| report.started_at).collect();
-    rounds.dedup();
-    assert_eq!(rounds.len(), world.reports.len() - 1, "none runs beside another");
+    let one_by_one = |pair: &[Report]| pair[1].started_at >= pair[0].ended_at;
+    assert!(
+        world.reports.windows(2).all(one_by_one),
+        "none runs beside another"
+    );
     assert!(world.fill() > 0.95);
 }
 
@@ -220,13 +259,25 @@ fn refreshes_follow_each_other_while_the_table_grows_and_slow_down_when_it_is_wh
     let mut world = World::new(500, Config::default());
     world.know(2);
     world.run(secs(24 * 600));
-    let starts: Vec<_> = world.reports.iter().map(|report| report.started_at).collect();
-    let pauses: Vec<u64> =
-        starts.windows(2).map(|it| it[1].saturating_since(it[0]).as_secs()).collect();
+    let starts: Vec<_> = world
+        .reports
+        .iter()
+        .map(|report| report.started_at)
+        .collect();
+    let pauses: Vec<u64> = starts
+        .windows(2)
+        .map(|it| it[1].saturating_since(it[0]).as_secs())
+        .collect();
     assert!(pauses[0] < 60, "{pauses:?}");
     let late = &pauses[pauses.len() - 5..];
-    assert!(late.iter().all(|pause| (480..=730).contains(pause)), "{late:?}");
-    assert!(late.windows(2).any(|it| it[0] != it[1]), "no two nodes keep step: {late:?}");
+    assert!(
+        late.iter().all(|pause| (480..=730).contains(pause)),
+        "{late:?}"
+    );
+    assert!(
+        late.windows(2).any(|it| it[0] != it[1]),
+        "no two nodes keep step: {late:?}"
+    );
 }
 
 /// go's `TestSelfWalkOnAddressChange`.
@@ -270,36 +321,59 @@ fn stratified_sweeps_see_more_than_uniform_walks_for_the_same_lookups() {
         ..BudgetLimits::default()
     };
     let seen = |is_sweep: bool| {
-        let mut world = World::new(1_000, Config { budget: plenty, ..by_hand() });
+        let mut world = World::new(
+            1_000,
+            Config {
+                budget: plenty,
+                ..by_hand()
+            },
+        );
         world.hold(40);
         let lookups = 2 * 1_000 / 20;
         if is_sweep {
-            world.walk.sweep(world.now, lookups, secs(600)).expect("nothing waits");
+            world
+                .walk
+                .sweep(world.now, lookups, secs(600))
+                .expect("nothing waits");
         } else {
             world.walk.walks(world.now, lookups).expect("nothing waits");
         }
         world.run_to(secs(601), |world| !world.reports.is_empty());
         let report = last(&world);
-        assert_eq!((report.end, report.lookups.len() as u32), (RoundEnd::Done, lookups));
+        assert_eq!(
+            (report.end, report.lookups.len()),
+            (RoundEnd::Done, lookups as usize)
+        );
+        let converged = report
+            .lookups
+            .iter()
+            .filter(|it| it.end == LookupEnd::Converged)
+            .count();
+        assert_eq!(converged, lookups as usize);
         // What the lookups end with, not what was told on the way.
         let ends = report.lookups.iter().flat_map(|lookup| &lookup.closest);
         ends.collect::<std::collections::BTreeSet<_>>().len()
     };
     let (sweep, uniform) = (seen(true), seen(false));
     assert!(sweep >= 975, "of 1,000: {sweep}");
-    assert!((820..=900).contains(&uniform), "of 1,000: {uniform}");
+    assert!((780..=900).contains(&uniform), "of 1,000: {uniform}");
 }
 
 #[test]
 fn a_host_may_run_the_lookups() {
-    let config = Config { lookups: Lookups::Delegated, ..by_hand() };
+    let config = Config {
+        lookups: Lookups::Delegated,
+        ..by_hand()
+    };
     let mut world = World::new(100, config);
     let id = world.walk.walks(world.now, 2).expect("nothing waits");
     world.take();
     let lookups: Vec<_> = std::mem::take(&mut world.other);
     assert_eq!(lookups.len(), 2);
     for output in lookups {
-        let Output::Lookup { id, target } = output else { panic!("{output:?}") };
+        let Output::Lookup { id, target } = output else {
+            panic!("{output:?}")
+        };
         let found = Found {
             closest: world.nearest(&target, 20),
             heard: world.nearest(&target, 30),
@@ -315,17 +389,36 @@ fn a_host_may_run_the_lookups() {
     let report = last(&world);
     assert_eq!((report.id, report.end), (id, RoundEnd::Done));
     assert_eq!(report.kind, RoundKind::Walks { count: 2 });
-    assert!(report.lookups.iter().all(|it| it.end == LookupEnd::Converged));
+    assert!(
+        report
+            .lookups
+            .iter()
+            .all(|it| it.end == LookupEnd::Converged)
+    );
     assert_eq!(world.walk.spent().messages, 50);
     assert_eq!(world.walk.refusals().count(dht_walk::Refusal::Unasked), 2);
     assert!(world.walk.table().len() >= 20, "who answered is an entry");
-    assert!(world.events.iter().any(|it| matches!(it, Event::Admitted(_))));
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|it| matches!(it, Event::Admitted(_)))
+    );
 }
 
 #[test]
 fn a_round_sees_no_more_than_it_may_name() {
-    let refresh = RefreshConfig { found_max: 30, ..RefreshConfig::default() };
-    let mut world = at_hand(200, Config { refresh, ..Config::default() });
+    let refresh = RefreshConfig {
+        found_max: 30,
+        ..RefreshConfig::default()
+    };
+    let mut world = at_hand(
+        200,
+        Config {
+            refresh,
+            ..Config::default()
+        },
+    );
     world.walk.walks(world.now, 5).expect("nothing waits");
     world.run_to(secs(60), |world| !world.reports.is_empty());
     assert_eq!(last(&world).found.len(), 30);
@@ -336,9 +429,14 @@ fn a_round_sees_no_more_than_it_may_name() {
 fn nothing_new_is_begun_while_outputs_wait() {
     let mut world = World::new(2_000, by_hand());
     let contacts: Vec<Contact> = world.contacts();
-    contacts.iter().for_each(|it| world.walk.handle_entry_added(world.now, it));
+    contacts
+        .iter()
+        .for_each(|it| world.walk.handle_entry_added(world.now, it));
     for _ in 0..5_000 {
-        world.walk.refresh(world.now, false).expect("those that are due run at once");
+        world
+            .walk
+            .refresh(world.now, false)
+            .expect("those that are due run at once");
     }
     let outputs = std::iter::from_fn(|| world.walk.poll_output()).count();
     assert!(outputs < 3 * dht_walk::Walk::OUTPUTS_MAX, "{outputs}");

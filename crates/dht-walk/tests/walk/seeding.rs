@@ -28,12 +28,20 @@ fn empty_table_reseeds_in_order() {
         world.set(&contact.peer, Conduct::Silent);
     }
     world.walk.restore(world.now, &snapshot_of(&contacts[..2]));
-    world.seeds.insert(SeedSource::Known, contacts[2..4].to_vec());
-    world.seeds.insert(SeedSource::Connected, contacts[4..6].to_vec());
+    world
+        .seeds
+        .insert(SeedSource::Known, contacts[2..4].to_vec());
+    world
+        .seeds
+        .insert(SeedSource::Connected, contacts[4..6].to_vec());
     world.walk.set_bootstrap(world.now, contacts[6..].to_vec());
     world.run(secs(60));
-    let order =
-        [SeedSource::Snapshot, SeedSource::Known, SeedSource::Connected, SeedSource::Bootstrap];
+    let order = [
+        SeedSource::Snapshot,
+        SeedSource::Known,
+        SeedSource::Connected,
+        SeedSource::Bootstrap,
+    ];
     assert_eq!(sources(&world)[..4], order);
     assert_eq!(world.seeds_asked[..2], order[1..3]);
     let asked: Vec<&Contact> = world.asked.iter().take(8).map(|it| &it.1).collect();
@@ -45,7 +53,9 @@ fn the_bootstrap_list_is_left_alone_when_the_snapshot_is_enough() {
     let mut world = World::new(100, Config::default());
     let contacts = world.contacts();
     world.walk.restore(world.now, &snapshot_of(&contacts[..20]));
-    world.walk.set_bootstrap(world.now, contacts[90..91].to_vec());
+    world
+        .walk
+        .set_bootstrap(world.now, contacts[90..91].to_vec());
     world.run(secs(60));
     assert_eq!(sources(&world), [SeedSource::Snapshot]);
     assert!(world.fill() > 0.95);
@@ -91,10 +101,19 @@ fn seeds_that_never_answer_are_tried_ever_more_seldom() {
     world.know(1);
     world.run(secs(4 * 3_600));
     let tries: Vec<Time> = world.asked.iter().map(|it| it.0).collect();
-    let pauses: Vec<u64> =
-        tries.windows(2).map(|it| it[1].saturating_since(it[0]).as_secs()).collect();
+    let pauses: Vec<u64> = tries
+        .windows(2)
+        .map(|it| it[1].saturating_since(it[0]).as_secs())
+        .collect();
     assert!(pauses[0] < 60, "{pauses:?}");
-    assert!(pauses.iter().rev().take(10).all(|it| (240..=420).contains(it)), "{pauses:?}");
+    assert!(
+        pauses
+            .iter()
+            .rev()
+            .take(10)
+            .all(|it| (240..=420).contains(it)),
+        "{pauses:?}"
+    );
 }
 
 #[test]
@@ -118,12 +137,16 @@ fn a_restored_table_is_checked_before_it_is_believed() {
 
     let mut second = World::new(200, Config::default());
     let (dead, live) = snapshot.contacts().split_at(30);
-    dead.iter().for_each(|contact| second.set(&contact.peer, Conduct::Unreachable));
+    dead.iter()
+        .for_each(|contact| second.set(&contact.peer, Conduct::Unreachable));
     second.walk.restore(second.now, &snapshot);
     assert!(second.walk.table().is_empty(), "nobody has answered yet");
     second.run(secs(60));
     assert_eq!(second.stale(), 0);
-    assert!(live.iter().any(|contact| second.entries().contains(&contact.peer)));
+    assert!(
+        live.iter()
+            .any(|contact| second.entries().contains(&contact.peer))
+    );
     first.run(secs(0));
 }
 

@@ -42,8 +42,11 @@ fn no_bucket_holds_more_than_its_size_and_every_entry_is_in_its_own() {
 fn a_grown_table_knows_all_of_its_twenty_nearest() {
     let world = World::grown(1_000, Config::default());
     let itself = Target::peer(world.local());
-    let nearest: BTreeSet<Peer> =
-        world.nearest(&itself, 20).into_iter().map(|contact| contact.peer).collect();
+    let nearest: BTreeSet<Peer> = world
+        .nearest(&itself, 20)
+        .into_iter()
+        .map(|contact| contact.peer)
+        .collect();
     assert!(nearest.is_subset(&world.entries()));
 }
 
@@ -56,15 +59,20 @@ fn a_nearer_neighbour_takes_a_place_in_a_full_bucket_and_the_farthest_leaves() {
     assert_eq!(world.walk.table().bucket(full).len(), 20);
     let mut random = random(6);
     let nearest = std::iter::repeat_with(|| random.uniform().as_peer().clone())
-        .find(|peer| {
-            local.cpl(peer) == Some(full) && world.walk.table().rank(peer) < 24
-        })
+        .find(|peer| local.cpl(peer) == Some(full) && world.walk.table().rank(peer) < 24)
         .expect("one is near enough");
     let newcomer = contact(&nearest, 900);
     let world_peer = (newcomer.clone(), crate::world::Conduct::Live);
     world.peers.insert(nearest.clone(), world_peer);
-    let farthest = world.walk.table().bucket(full).iter().map(|entry| entry.peer().clone());
-    let farthest = farthest.max_by_key(|peer| peer.distance(local.key())).expect("it is full");
+    let farthest = world
+        .walk
+        .table()
+        .bucket(full)
+        .iter()
+        .map(|entry| entry.peer().clone());
+    let farthest = farthest
+        .max_by_key(|peer| peer.distance(local.key()))
+        .expect("it is full");
     world.evicted.clear();
 
     world.walk.handle_inbound(world.now, &newcomer);

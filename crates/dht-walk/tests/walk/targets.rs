@@ -29,7 +29,9 @@ fn cpl_target_has_exact_cpl_with_real_sha256() {
     for cpl in 0..=20_u8 {
         let count = if cpl < 13 { 64 } else { 4 };
         for _ in 0..count {
-            let target = targets.in_bucket(local.key(), Cpl::new(cpl)).expect("a target");
+            let target = targets
+                .in_bucket(local.key(), Cpl::new(cpl))
+                .expect("a target");
             let bits = shared_bits(&target.to_bytes(), &local.to_bytes());
             assert_eq!(bits, u32::from(cpl));
             assert_eq!(local.key().cpl(target.key()), Some(Cpl::new(cpl)));
@@ -53,11 +55,17 @@ fn targets_are_fresh_at_each_use_and_differ_from_seed_to_seed() {
         let local = random(9).uniform();
         for _ in 0..50 {
             assert!(seen.insert(targets.uniform().to_bytes()));
-            let target = targets.in_bucket(local.key(), Cpl::new(3)).expect("a target");
+            let target = targets
+                .in_bucket(local.key(), Cpl::new(3))
+                .expect("a target");
             assert!(seen.insert(target.to_bytes()));
         }
     }
-    assert_eq!(random(1).uniform(), random(1).uniform(), "a seed gives the same again");
+    assert_eq!(
+        random(1).uniform(),
+        random(1).uniform(),
+        "a seed gives the same again"
+    );
 }
 
 #[test]
@@ -65,7 +73,10 @@ fn a_target_is_a_peer_id_that_others_can_read() {
     let target = random(4).uniform();
     let bytes = target.to_bytes();
     assert_eq!(bytes.len(), 34);
-    assert_eq!(PeerId::from_bytes(&bytes).expect("a peer id"), target.peer_id());
+    assert_eq!(
+        PeerId::from_bytes(&bytes).expect("a peer id"),
+        target.peer_id()
+    );
     assert_eq!(*target.key(), Key::of(&bytes));
 }
 
@@ -82,5 +93,8 @@ fn a_sweep_has_one_target_in_each_slice() {
         assert_eq!((all.len(), hit.len()), (slices, slices));
     }
     assert!(random(5).stratified(0).is_empty());
-    assert_eq!(random(5).stratified(Targets::SLICES_MAX + 1).len(), Targets::SLICES_MAX);
+    assert_eq!(
+        random(5).stratified(Targets::SLICES_MAX + 1).len(),
+        Targets::SLICES_MAX
+    );
 }

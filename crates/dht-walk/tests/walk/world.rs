@@ -66,7 +66,10 @@ pub(crate) fn secs(secs: u64) -> Duration {
 
 /// Bounds of a walk that does nothing by itself.
 pub(crate) fn by_hand() -> Config {
-    Config { auto: false, ..Config::default() }
+    Config {
+        auto: false,
+        ..Config::default()
+    }
 }
 
 impl World {
@@ -105,7 +108,12 @@ impl World {
         let mut world = Self::new(peers, config);
         world.know(1);
         world.run(secs(120));
-        assert!(world.fill() > 0.95, "{}: {:?}", world.fill(), world.walk.health(world.now));
+        assert!(
+            world.fill() > 0.95,
+            "{}: {:?}",
+            world.fill(),
+            world.walk.health(world.now)
+        );
         world
     }
 
@@ -129,7 +137,10 @@ impl World {
     }
 
     pub(crate) fn contacts(&self) -> Vec<Contact> {
-        self.peers.values().map(|(contact, _)| contact.clone()).collect()
+        self.peers
+            .values()
+            .map(|(contact, _)| contact.clone())
+            .collect()
     }
 
     /// Gives the walk a bootstrap list of so many peers.
@@ -171,7 +182,11 @@ impl World {
             }
             let answer = self.open.iter().map(|(id, (at, ..))| (*at, *id)).min();
             let wake = self.walk.poll_timeout();
-            let next = answer.map(|(at, _)| at).into_iter().chain(wake.map(|(at, _)| at)).min();
+            let next = answer
+                .map(|(at, _)| at)
+                .into_iter()
+                .chain(wake.map(|(at, _)| at))
+                .min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 self.now = end;
                 return is_reached(self);
@@ -186,14 +201,20 @@ impl World {
             }
             self.take();
         }
-        panic!("a million steps, the last wake-ups: {:?}", self.walk.poll_timeout());
+        panic!(
+            "a million steps, the last wake-ups: {:?}",
+            self.walk.poll_timeout()
+        );
     }
 
     fn answer(&mut self, id: RequestId) {
         let Some((_, contact, target)) = self.open.remove(&id) else {
             return;
         };
-        let conduct = self.peers.get(&contact.peer).map(|(_, conduct)| conduct.clone());
+        let conduct = self
+            .peers
+            .get(&contact.peer)
+            .map(|(_, conduct)| conduct.clone());
         if self.is_cut {
             return self.walk.handle_failure(self.now, id, Failure::Unreachable);
         }
@@ -213,7 +234,10 @@ impl World {
 
     /// The live peers nearest to a target.
     pub(crate) fn nearest(&self, target: &Target, count: usize) -> Vec<Contact> {
-        let live = self.peers.values().filter(|(_, it)| matches!(it, Conduct::Live));
+        let live = self
+            .peers
+            .values()
+            .filter(|(_, it)| matches!(it, Conduct::Live));
         let mut live: Vec<&Contact> = live.map(|(contact, _)| contact).collect();
         live.sort_by_key(|it| it.peer.distance(target.key()));
         live.into_iter().take(count).cloned().collect()
@@ -240,7 +264,11 @@ impl World {
                     self.events.push(event);
                 }
                 Output::Evict { peer, reason } => self.evicted.push((peer, reason)),
-                Output::FindNode { id, contact, target } => {
+                Output::FindNode {
+                    id,
+                    contact,
+                    target,
+                } => {
                     self.asked.push((self.now, contact.clone(), target.clone()));
                     let conduct = self.peers.get(&contact.peer).map(|(_, conduct)| conduct);
                     let is_silent = matches!(conduct, Some(Conduct::Silent));
@@ -258,19 +286,33 @@ impl World {
     }
 
     pub(crate) fn entries(&self) -> BTreeSet<Peer> {
-        self.walk.table().iter().map(|entry| entry.peer().clone()).collect()
+        self.walk
+            .table()
+            .iter()
+            .map(|entry| entry.peer().clone())
+            .collect()
     }
 
     /// Who is dead, but still an entry.
     pub(crate) fn stale(&self) -> usize {
         let is_live = |peer: &Peer| {
-            matches!(self.peers.get(peer), Some((_, Conduct::Live | Conduct::Tells(_))))
+            matches!(
+                self.peers.get(peer),
+                Some((_, Conduct::Live | Conduct::Tells(_)))
+            )
         };
-        self.walk.table().iter().filter(|entry| !is_live(entry.peer())).count()
+        self.walk
+            .table()
+            .iter()
+            .filter(|entry| !is_live(entry.peer()))
+            .count()
     }
 }
 
 /// Every address is taken, as in a laboratory.
 pub(crate) fn any_address() -> Config {
-    Config { addresses: AddressPolicy::Any, ..Config::default() }
+    Config {
+        addresses: AddressPolicy::Any,
+        ..Config::default()
+    }
 }
