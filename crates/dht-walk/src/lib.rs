@@ -39,7 +39,8 @@
 //! let (local, seed) = (network[0].clone(), network[1].clone());
 //! let mut now = Time::from_millis(0);
 //! // A real seed comes from the system's randomness and stays secret.
-//! let mut walk = Walk::new(now, Config::default(), local.peer.clone(), Seed::from_bytes([2; 32]))?;
+//! let secret = Seed::from_bytes([2; 32]);
+//! let mut walk = Walk::new(now, Config::default(), local.peer.clone(), secret)?;
 //! walk.set_bootstrap(now, vec![seed]);
 //!
 //! while walk.health(now).fill() < 0.95 {

@@ -89,8 +89,8 @@ impl Walk {
     }
 
     /// Looks up one target in each of `slices` equal parts of the key space, at most
-    /// [`SLICES_MAX`](crate::Targets::SLICES_MAX). With `2 N / k` slices, 98% of `N` peers are told of, where uniform
-    /// walks show 86%.
+    /// [`SLICES_MAX`](crate::Targets::SLICES_MAX). With `2 N / k` slices, 98% of `N` peers are
+    /// told of, where uniform walks show 86%.
     ///
     /// # Errors
     ///

@@ -186,7 +186,8 @@ proptest! {
         let (network, target) = (network(size), random(2).uniform());
         let config = LookupConfig { requests_max: 40, ..LookupConfig::default() };
         let mut lookup = lookup(config, &target, &network[..known.min(size)]);
-        let (mut now, mut asked, mut answered) = (Time::default(), BTreeSet::new(), BTreeSet::new());
+        let (mut asked, mut answered) = (BTreeSet::new(), BTreeSet::new());
+        let mut now = Time::default();
         let mut fates = fates.into_iter();
         let end = loop {
             match lookup.poll(now) {
