@@ -65,7 +65,14 @@ fn wasm() -> Result<()> {
         return Ok(());
     }
     let clean = [
-        "-p", "dht-walk", "-p", "rv-proto", "-p", "rv-core", "-p", "rv-client",
+        "-p",
+        "dht-walk",
+        "-p",
+        "rv-proto",
+        "-p",
+        "rv-core",
+        "-p",
+        "rv-client",
     ];
     let mut check = cargo(["check", "--quiet", "--target", WASM]);
     // A check links nothing, so what a dependency has in C need not be compiled.

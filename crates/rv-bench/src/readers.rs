@@ -132,8 +132,7 @@ fn line(client: &str, point: &str, readings: &[Reading], base: Option<&[Reading]
     };
     let kib = |of: fn(&Reading) -> u64| {
         let value = move |it: &Reading| of(it) as f64;
-        let show = |kib: f64| mebibytes(kib.round() as u64);
-        cell(readings, base, value, show)
+        cell(readings, base, value, mebibytes)
     };
     let requests = median(readings.iter().map(|it| it.requests as f64));
     vec![

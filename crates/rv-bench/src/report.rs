@@ -174,10 +174,10 @@ pub(crate) fn memory(rows: &[MemoryRow]) -> String {
             vec![
                 server_title(row.kind).to_owned(),
                 row.registered.to_string(),
-                mebibytes(row.empty.resident_kib),
-                mebibytes(row.loaded.resident_kib),
-                mebibytes(row.measured.resident_kib),
-                mebibytes(row.measured.peak_kib),
+                mebibytes(row.empty.resident_kib as f64),
+                mebibytes(row.loaded.resident_kib as f64),
+                mebibytes(row.measured.resident_kib as f64),
+                mebibytes(row.measured.peak_kib as f64),
             ]
         })
         .collect();
@@ -185,8 +185,8 @@ pub(crate) fn memory(rows: &[MemoryRow]) -> String {
 }
 
 /// Memory as the tables show it.
-pub(crate) fn mebibytes(kib: u64) -> String {
-    format!("{:.1} MiB", kib as f64 / 1024.0)
+pub(crate) fn mebibytes(kib: f64) -> String {
+    format!("{:.1} MiB", kib / 1024.0)
 }
 
 fn dash() -> String {

@@ -110,8 +110,8 @@ impl Client {
     /// Lists a scope at every point, merged. A dead point delays the others no longer than
     /// [`ClientConfig::straggler_wait`](rv_core::client::ClientConfig::straggler_wait); a slow one
     /// that gives page after page, no longer than
-    /// [`ClientConfig::straggler_wait_total`](rv_core::client::ClientConfig::straggler_wait_total). To drop the
-    /// future ends the requests.
+    /// [`ClientConfig::straggler_wait_total`](rv_core::client::ClientConfig::straggler_wait_total).
+    /// To drop the future ends the requests.
     ///
     /// # Errors
     ///

@@ -190,7 +190,11 @@ impl Check {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_bound_is_ever_exceeded(steps in prop::collection::vec(step(), 1..300), seed: u64) {
