@@ -106,6 +106,8 @@ async fn a_cookie_of_another_scope_is_refused() {
 #[tokio::test]
 async fn every_flipped_bit_gives_a_page_or_103_and_never_the_end() {
     const SEQ_MASK: u64 = (1 << 44) - 1;
+    // Flipped, it leaves the dialect open, which is then found to be the same.
+    const DIALECT_NUMBER_BIT: usize = 1;
     let (_point, clients, mut stream, _) = start().await;
     // The reader is known by its own registration, which is the fourth in the log.
     clients[3].register("elsewhere").await;
@@ -126,7 +128,9 @@ async fn every_flipped_bit_gives_a_page_or_103_and_never_the_end() {
         assert_eq!(reply.status, 0, "bit {bit}: {}", reply.text);
         let head = flipped.first_chunk().map(|head| u64::from_be_bytes(*head));
         let expected = match head.map(|head| head & SEQ_MASK) {
-            Some(seq) if bit >= 20 && seq <= 4 => 3_u64.saturating_sub(seq),
+            Some(seq) if (bit >= 20 || bit == DIALECT_NUMBER_BIT) && seq <= 4 => {
+                3_u64.saturating_sub(seq)
+            }
             _ => 3, // of no listing of this point: everything
         };
         assert_eq!(reply.entries.len() as u64, expected, "bit {bit}");

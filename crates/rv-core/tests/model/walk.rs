@@ -269,7 +269,9 @@ impl Walk {
             OddCookie::OtherScope => query.scope = Scope::Namespace(pool::namespace(1)),
             OddCookie::BeyondHead => query.cookie = Some(changed(raw.epoch, Seq::MAX)),
             OddCookie::ForeignEpoch => {
-                query.cookie = Some(changed(Epoch::from_bits(raw.epoch.get() ^ 1), raw.seq));
+                // Its highest bit: the lowest ones tell listings of one log apart.
+                let other_life = Epoch::from_bits(raw.epoch.get() ^ (1 << 17));
+                query.cookie = Some(changed(other_life, raw.seq));
             }
         }
         let answer = point.discover(now, &query);
