@@ -12,8 +12,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, SwarmBuilder, identify, noise, tcp, yamux};
-use rv_client::rv_proto::Namespace;
-use rv_client::{Behaviour, Config, Discovery, FindOptions};
+use rv_client::{Behaviour, Config, Discovery, FindOptions, Namespace};
 
 #[path = "common/others.rs"]
 mod others;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{PeerId, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
-use rv_client::rv_core::client::{DiscoverOptions, RegisterOptions, Target};
-use rv_client::rv_proto::{Namespace, Scope};
-use rv_client::{Behaviour, Config, Event};
+use rv_client::{
+    Behaviour, Config, DiscoverOptions, Event, Namespace, RegisterOptions, Scope, Target,
+};
 
 #[path = "common/others.rs"]
 mod others;

@@ -12,9 +12,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, SwarmBuilder, identify, noise, tcp, yamux};
-use rv_client::rv_core::client::{Grant, RegisterOptions};
-use rv_client::rv_proto::{Namespace, Ttl};
-use rv_client::{Behaviour, Config, Event};
+use rv_client::{Behaviour, Config, Event, Grant, Namespace, RegisterOptions, Ttl};
 use tokio::sync::mpsc;
 
 #[path = "common/point.rs"]

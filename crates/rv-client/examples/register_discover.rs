@@ -11,8 +11,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
-use rv_client::rv_proto::Namespace;
-use rv_client::{Behaviour, Client, Config, Discovery, FindOptions};
+use rv_client::{Behaviour, Client, Config, Discovery, FindOptions, Namespace};
 
 #[path = "common/point.rs"]
 mod point;

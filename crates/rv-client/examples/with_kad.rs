@@ -16,9 +16,7 @@ use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder};
 use libp2p::{identify, kad, noise, tcp, yamux};
-use rv_client::rv_core::client::{RegisterOptions, Target};
-use rv_client::rv_proto::{Namespace, Scope};
-use rv_client::{Behaviour, Config, Event};
+use rv_client::{Behaviour, Config, Event, Namespace, RegisterOptions, Scope, Target};
 
 #[path = "common/point.rs"]
 mod point;

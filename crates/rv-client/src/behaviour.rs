@@ -4,6 +4,7 @@ mod book;
 mod calls;
 mod dialling;
 mod links;
+mod news;
 mod serve;
 mod signer;
 #[cfg(test)]
@@ -28,7 +29,6 @@ use libp2p_swarm::{
 };
 use rv_core::client::dialling::DialEvent;
 use rv_core::client::{self as machine, Discovered, Event, Output};
-use rv_proto::Record;
 
 use crate::clock::{Clock, random};
 use crate::command::Command;
@@ -38,6 +38,7 @@ use book::Book;
 use calls::Calls;
 use dialling::Dialling;
 use links::{Act, Links};
+use news::News;
 use signer::Signer;
 
 /// A client of rendezvous points for any swarm.
@@ -85,9 +86,7 @@ pub struct Behaviour {
     timer: Delay,
     timer_at: Option<rv_proto::Time>,
     actions: VecDeque<ToSwarm<Event, ToHandler>>,
-    /// Records whose addresses from that one on are to be told to sibling behaviours. A page may
-    /// have some hundred thousand, far too many to be actions all at once.
-    news: VecDeque<(Arc<Record>, usize)>,
+    news: News,
     is_closed: bool,
 }
 
@@ -100,6 +99,10 @@ struct Identity {
 
 /// Calls of handles before others in the swarm get their turn.
 const COMMANDS_PER_POLL_MAX: usize = 32;
+
+/// The longest sleep of the timer. Timers do not count the time that the machine is asleep, which the
+/// clock does: what became due meanwhile is noticed so long after it woke up at the latest.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 impl Behaviour {
     /// A client without points that signs its records with `key`, the swarm's own.
@@ -131,7 +134,7 @@ impl Behaviour {
             timer: Delay::new(Duration::ZERO),
             timer_at: None,
             actions: VecDeque::new(),
-            news: VecDeque::new(),
+            news: News::default(),
             is_closed: false,
             config: Arc::new(config),
         })
@@ -147,7 +150,7 @@ impl Behaviour {
         match output {
             Output::Cancel { id } => self.links.cancel(id),
             Output::Event(event) => self.tell(event),
-            Output::Request { id, point, request } => match self.signer.message(request) {
+            Output::Request { id, point, request } => match self.signer.message(point, request) {
                 Ok(message) => self.links.send(id, point, message),
                 Err(failure) => {
                     let now = self.clock.now();
@@ -204,20 +207,8 @@ impl Behaviour {
         if !found.is_verified() {
             self.hearsay.add(now, found);
         } else if self.book.add(now, found) {
-            self.news.push_back((Arc::clone(&found.record), 0));
+            self.news.push(Arc::clone(&found.record));
         }
-    }
-
-    /// The next address to tell to sibling behaviours.
-    fn next_address(&mut self) -> Option<(PeerId, Multiaddr)> {
-        while let Some((record, index)) = self.news.front_mut() {
-            if let Some(address) = record.addresses().get(*index) {
-                *index += 1;
-                return Some((*record.peer(), address.clone()));
-            }
-            self.news.pop_front();
-        }
-        None
     }
 
     fn tell_dial(&mut self, told: Option<DialEvent>) {
@@ -253,7 +244,7 @@ impl Behaviour {
             return Poll::Pending;
         };
         if self.timer_at != Some(at) {
-            self.timer.reset(at.saturating_since(now));
+            self.timer.reset(at.saturating_since(now).min(SLEEP_MAX));
             self.timer_at = Some(at);
         }
         self.timer.poll_unpin(cx).map(|()| self.timer_at = None)
@@ -386,9 +377,6 @@ impl NetworkBehaviour for Behaviour {
                 self.act(act);
                 continue;
             }
-            if let Some((peer_id, address)) = self.next_address() {
-                return Poll::Ready(ToSwarm::NewExternalAddrOfPeer { peer_id, address });
-            }
             let now = self.clock.now();
             if let Some((opts, started)) = self.dialling.as_mut().and_then(|it| it.poll(now)) {
                 self.actions.push_back(ToSwarm::Dial { opts });
@@ -398,15 +386,20 @@ impl NetworkBehaviour for Behaviour {
             if self.poll_timer(cx).is_ready() {
                 continue;
             }
-            if commands == 0 {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            if commands > 0
+                && let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(cx)
+            {
+                commands -= 1;
+                self.serve(command);
+                continue;
             }
-            let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(cx) else {
-                return Poll::Pending;
-            };
-            commands -= 1;
-            self.serve(command);
+            if let Some((peer_id, address)) = self.news.next_in_row() {
+                return Poll::Ready(ToSwarm::NewExternalAddrOfPeer { peer_id, address });
+            }
+            if commands == 0 || !self.news.is_empty() {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
         }
     }
 }

@@ -4,20 +4,22 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use rv_proto::Time;
-use web_time::{Instant, SystemTime, UNIX_EPOCH};
+use web_time::{SystemTime, UNIX_EPOCH};
 
 /// The wall clock as it stood at the start, plus the time that has passed since: setting the wall
 /// clock while the process runs lets no registration lapse.
+///
+/// Time asleep counts where the system tells it (Linux and Android).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     at_start: Time,
-    started: Instant,
+    started: Moment,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
         let at_start = Time::from_millis(millis(since_unix_epoch()));
-        let started = Instant::now();
+        let started = Moment::now();
         Self { at_start, started }
     }
 
@@ -25,6 +27,28 @@ impl Clock {
         self.at_start.saturating_add(self.started.elapsed())
     }
 }
+
+/// Since the machine booted, with the time that it was asleep.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[derive(Clone, Copy, Debug)]
+struct Moment(Duration);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Moment {
+    fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+        let nanos = u32::try_from(now.tv_nsec).unwrap_or_default();
+        Self(Duration::new(secs, nanos))
+    }
+
+    fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+type Moment = web_time::Instant;
 
 /// Seconds of the wall clock as it stands now.
 pub(crate) fn unix_secs() -> u64 {

@@ -17,6 +17,7 @@ use crate::{DiscoverError, RegisterError, UnregisterError};
 
 /// Everything that can be looked at, as it stands at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// Every point.
     pub points: Vec<PointStatus>,
@@ -28,6 +29,7 @@ pub struct Status {
 
 /// What a listing of one or more points came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Found {
     /// Who was found, each peer once for each namespace, with its newest record.
     pub peers: Vec<Discovered>,

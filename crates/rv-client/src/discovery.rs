@@ -1,6 +1,6 @@
 //! Finding peers, over a [`Client`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,7 +32,16 @@ pub struct FindOptions {
 }
 
 /// Found peers, see [`Discovery::find_peers`]. To drop it before its end ends the requests.
-pub struct Peers(BoxStream<'static, Result<Discovered, DiscoverError>>);
+pub struct Peers {
+    found: BoxStream<'static, Result<Discovered, DiscoverError>>,
+    /// Peers that the stream told, where their number matters.
+    told: BTreeSet<PeerId>,
+    limit: Option<usize>,
+}
+
+/// Points list those first whose registrations were renewed the longest ago. Whoever wants fewer
+/// than so many chooses among so many: else all would be given the same few.
+const CHOICE_MIN: usize = 100;
 
 impl Discovery {
     /// Uses the points of `client`.
@@ -59,10 +68,11 @@ impl Discovery {
     }
 
     /// Peers in a namespace: first those that are known already, then, if that is not enough, those
-    /// that the points list. In random order, so that not everybody dials the same ones.
+    /// that the points list. Each page is shuffled, and no less than 100 peers are listed where
+    /// there are as many, so that not everybody dials the same ones.
     ///
-    /// A peer comes again only if a newer record of it is found. If every point failed, the last
-    /// item says why.
+    /// A peer comes again only if a newer record of it is found. The stream ends with the peer that
+    /// reaches the limit. If every point failed, the last item says why.
     pub fn find_peers(&self, namespace: Namespace, options: FindOptions) -> Peers {
         let client = self.client.clone();
         let scope = Scope::Namespace(namespace);
@@ -82,11 +92,11 @@ impl Discovery {
             };
             stream::iter(cached.into_iter().map(Ok)).chain(listed)
         };
-        let found = stream::once(found).flatten();
-        Peers(match options.limit {
-            Some(limit) => found.take(limit).boxed(),
-            None => found.boxed(),
-        })
+        Peers {
+            found: stream::once(found).flatten().boxed(),
+            told: BTreeSet::new(),
+            limit: options.limit,
+        }
     }
 
     /// Every peer in a namespace, paged to the end at every point. `progress` is told the number of
@@ -144,7 +154,16 @@ impl Stream for Peers {
     type Item = Result<Discovered, DiscoverError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        let this = &mut *self;
+        if this.limit.is_some_and(|limit| this.told.len() >= limit) {
+            // Ends the requests that are out.
+            this.found = stream::empty().boxed();
+        }
+        let next = this.found.poll_next_unpin(cx);
+        if let (Poll::Ready(Some(Ok(found))), Some(_)) = (&next, this.limit) {
+            this.told.insert(found.peer());
+        }
+        next
     }
 }
 
@@ -193,7 +212,7 @@ fn list(
 ) -> BoxStream<'static, Result<Discovered, DiscoverError>> {
     let options = DiscoverOptions {
         // Of so many, no more than were told are not news.
-        limit,
+        limit: limit.map(|limit| limit.max(CHOICE_MIN)),
         ..DiscoverOptions::default()
     };
     let listed = async move {
@@ -236,7 +255,41 @@ fn shuffle<T>(items: &mut [T]) {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use libp2p_identity::Keypair;
+    use rv_proto::{PeerRecord, Time, UnverifiedRecord};
+
     use super::*;
+
+    fn signed(key: &Keypair, seq: u64) -> Result<Discovered, DiscoverError> {
+        let record = PeerRecord {
+            peer: key.public().into(),
+            seq,
+            addresses: vec!["/ip4/203.0.113.7/tcp/1".parse().expect("an address")],
+        };
+        let sealed = record.seal(Dialect::Standard, key).expect("signed");
+        let record = UnverifiedRecord::parse(sealed).and_then(UnverifiedRecord::verify);
+        Ok(Discovered {
+            namespace: Namespace::new("ns").expect("a namespace"),
+            record: Arc::new(record.expect("a good record")),
+            until: Time::from_millis(u64::MAX),
+        })
+    }
+
+    #[test]
+    fn a_limit_counts_peers_and_not_their_records() {
+        let keys = [1, 2, 3].map(|byte| Keypair::ed25519_from_bytes([byte; 32]).expect("32 bytes"));
+        let items = [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1)];
+        let items = items.map(|(key, seq)| signed(&keys[key], seq));
+        let peers = |limit| Peers {
+            found: stream::iter(items.clone()).boxed(),
+            told: BTreeSet::new(),
+            limit,
+        };
+        let told =
+            [None, Some(3), Some(2), Some(0)].map(|limit| peers(limit).count().now_or_never());
+        assert_eq!(told, [Some(5), Some(5), Some(3), Some(0)]);
+    }
 
     #[test]
     fn a_shuffle_loses_nothing_and_changes_the_order() {

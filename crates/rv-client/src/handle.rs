@@ -37,6 +37,7 @@ pub struct Point {
 
 /// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page {
     /// Who was found.
     pub peers: Vec<Discovered>,

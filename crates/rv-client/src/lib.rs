@@ -7,9 +7,7 @@
 //!
 //! ```
 //! use libp2p_identity::Keypair;
-//! use rv_client::rv_core::client::{RegisterOptions, Target};
-//! use rv_client::rv_proto::Namespace;
-//! use rv_client::{Behaviour, Config};
+//! use rv_client::{Behaviour, Config, Namespace, RegisterOptions, Target};
 //!
 //! let key = Keypair::generate_ed25519();
 //! let point = Keypair::generate_ed25519().public().to_peer_id();
@@ -69,7 +67,13 @@ pub use discovery::{Discovery, FindOptions, Peers};
 pub use error::{DiscoverError, RegisterError, UnregisterError};
 pub use handle::{Client, Page, Point};
 pub use handler::Handler;
-pub use rv_core::client::Event;
+pub use rv_core::client::dialling::{DialEvent, DiallingConfig};
+pub use rv_core::client::{
+    Bound, Breach, CacheLimits, Cause, ClientConfig, DiscoverOptions, Discovered, Event, Failure,
+    GoneReason, Grant, Listed, OperationId, Pages, PointStatus, Reach, RegisterOptions,
+    RegistrationStatus, StartError, Target, WatchStatus,
+};
+pub use rv_proto::{Namespace, Scope, Ttl};
 pub use watch::{Watch, WatchEvent};
 
 pub use {libp2p_identity, libp2p_swarm, rv_core, rv_proto};

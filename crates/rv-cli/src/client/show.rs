@@ -238,13 +238,7 @@ pub(super) fn gone(
         event: "gone",
         peer_id: peer.to_string(),
         namespace: namespace.as_str(),
-        reason: match reason {
-            GoneReason::Cleared => "cleared",
-            GoneReason::Evicted => "evicted",
-            GoneReason::Expired => "expired",
-            GoneReason::PointRemoved => "point-removed",
-            GoneReason::Unlisted => "unlisted",
-        },
+        reason: reason.name(),
     };
     let namespace = text::shown(gone.namespace);
     match form {

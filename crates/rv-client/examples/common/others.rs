@@ -4,9 +4,7 @@ use std::error::Error;
 
 use futures::StreamExt as _;
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, tcp, yamux};
-use rv_client::rv_core::client::RegisterOptions;
-use rv_client::rv_proto::Namespace;
-use rv_client::{Behaviour, Config};
+use rv_client::{Behaviour, Config, Namespace, RegisterOptions};
 
 /// Registers a peer at the point. It stays so for as long as this program runs.
 pub(crate) async fn register(

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, tcp, yamux};
-use rv_client::rv_proto::Ttl;
+use rv_client::Ttl;
 
 /// The point that the program's first argument names, by an address that ends in `/p2p/` and the
 /// point's id; without an argument, one that runs in a task of this program.

@@ -1,5 +1,6 @@
 //! Makes requests out of what the machine wants: signs, numbers, and fits them into a frame.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,21 +19,31 @@ use crate::handler::Message;
 pub(super) struct Signer {
     key: Keypair,
     local: PeerId,
-    /// What was numbered last.
+    /// The highest `seq` that is good for every point.
+    seq: u64,
+    /// What was sent to each point last.
+    sent: BTreeMap<PeerId, Numbered>,
+    /// The newest last.
+    sealed: VecDeque<(Dialect, PeerRecord, Bytes)>,
+}
+
+struct Numbered {
     addresses: Arc<[Multiaddr]>,
     seq: u64,
-    /// The last record of each dialect that was sealed with `addresses`.
-    sealed: [Option<(u64, usize, Bytes)>; 3],
 }
+
+/// Signed records that are kept to be sent again: two dialects for each of some sets of addresses,
+/// as points may be told different ones.
+const SEALED_MAX: usize = 16;
 
 impl Signer {
     pub(super) fn new(key: Keypair) -> Self {
         Self {
             local: PeerId::from(key.public()),
             key,
-            addresses: Arc::from([]),
             seq: 0,
-            sealed: [const { None }; 3],
+            sent: BTreeMap::new(),
+            sealed: VecDeque::new(),
         }
     }
 
@@ -40,11 +51,16 @@ impl Signer {
         self.local
     }
 
-    /// The request's bytes.
-    pub(super) fn message(&mut self, wanted: Wanted) -> Result<Message, Failure> {
-        let frame = self.frame(&wanted)?;
+    /// Forgets what was sent to a point.
+    pub(super) fn forget(&mut self, point: &PeerId) {
+        self.sent.remove(point);
+    }
+
+    /// The bytes of a request to `point`.
+    pub(super) fn message(&mut self, point: PeerId, wanted: Wanted) -> Result<Message, Failure> {
+        let frame = self.frame(point, &wanted)?;
         let extended = match extended(&wanted) {
-            Some(wanted) => Some(self.frame(&wanted)?),
+            Some(wanted) => Some(self.frame(point, &wanted)?),
             None => None,
         };
         Ok(Message {
@@ -54,7 +70,7 @@ impl Signer {
         })
     }
 
-    fn frame(&mut self, wanted: &Wanted) -> Result<Bytes, Failure> {
+    fn frame(&mut self, point: PeerId, wanted: &Wanted) -> Result<Bytes, Failure> {
         let frame = match wanted {
             Wanted::Discover { .. } | Wanted::Unregister { .. } => {
                 encode_frame(&wanted.to_request(&self.local, None, None).encode())
@@ -66,7 +82,7 @@ impl Signer {
                 addresses,
                 ..
             } => {
-                let seq = self.seq_for(addresses, *seq_above);
+                let seq = self.seq_for(point, addresses, *seq_above);
                 self.fit(wanted, (*dialect, *counterpart), seq, addresses)?
             }
         };
@@ -104,19 +120,28 @@ impl Signer {
         }
     }
 
-    /// Seconds, as rust and nim count them, but never a number twice for different addresses, and
-    /// above what the point holds.
-    fn seq_for(&mut self, addresses: &Arc<[Multiaddr]>, above: Option<u64>) -> u64 {
-        if self.addresses != *addresses {
-            self.addresses = Arc::clone(addresses);
-            self.seq = unix_secs().max(self.seq.saturating_add(1));
-            self.sealed = [const { None }; 3];
-        }
-        match above {
-            // For this point alone: what one point claims to hold says nothing about others.
-            Some(above) if above >= self.seq => above.saturating_add(1),
-            Some(_) | None => self.seq,
-        }
+    /// Seconds, as rust and nim count them, but never a number twice for different addresses at one
+    /// point, and above what the point holds.
+    fn seq_for(&mut self, point: PeerId, addresses: &Arc<[Multiaddr]>, above: Option<u64>) -> u64 {
+        let here = self.sent.get(&point);
+        let replaced = here.filter(|it| it.addresses != *addresses);
+        let above = above.max(replaced.map(|it| it.seq));
+        let is_above = |seq: &u64| above.is_none_or(|above| *seq > above);
+        // A number that only one point made necessary says nothing to others.
+        let elsewhere = self.sent.values().filter(|it| it.seq <= self.seq);
+        let known = here.into_iter().chain(elsewhere);
+        let known = known.filter(|it| it.addresses == *addresses);
+        let seq = known.map(|it| it.seq).find(is_above).unwrap_or_else(|| {
+            let next = unix_secs().max(self.seq.saturating_add(1));
+            if is_above(&next) {
+                self.seq = next;
+                return next;
+            }
+            above.map_or(next, |above| above.saturating_add(1))
+        });
+        let addresses = Arc::clone(addresses);
+        self.sent.insert(point, Numbered { addresses, seq });
+        seq
     }
 
     fn seal(
@@ -125,28 +150,29 @@ impl Signer {
         seq: u64,
         addresses: &[Multiaddr],
     ) -> Result<Bytes, Failure> {
-        let slot = &mut self.sealed[dialect.index()];
-        if let Some((sealed_seq, count, bytes)) = slot
-            && (*sealed_seq, *count) == (seq, addresses.len())
-        {
+        if dialect == Dialect::Plain {
+            return Ok(Record::plain(&self.local, addresses).bytes().clone());
+        }
+        let mut sealed = self.sealed.iter();
+        let same = sealed.find(|(sealed_as, record, _)| {
+            *sealed_as == dialect && record.seq == seq && record.addresses == addresses
+        });
+        if let Some((.., bytes)) = same {
             return Ok(bytes.clone());
         }
-        let bytes = match dialect {
-            Dialect::Plain => Record::plain(&self.local, addresses).bytes().clone(),
-            Dialect::Legacy | Dialect::Standard => {
-                let record = PeerRecord {
-                    peer: self.local,
-                    seq,
-                    addresses: addresses.to_vec(),
-                };
-                let sealed = record.seal(dialect, &self.key);
-                sealed.map_err(|error| {
-                    tracing::warn!(%error, "cannot sign the peer record");
-                    Failure::Unsigned
-                })?
-            }
+        let record = PeerRecord {
+            peer: self.local,
+            seq,
+            addresses: addresses.to_vec(),
         };
-        *slot = Some((seq, addresses.len(), bytes.clone()));
+        let bytes = record.seal(dialect, &self.key).map_err(|error| {
+            tracing::warn!(%error, "cannot sign the peer record");
+            Failure::Unsigned
+        })?;
+        if self.sealed.len() >= SEALED_MAX {
+            self.sealed.pop_front();
+        }
+        self.sealed.push_back((dialect, record, bytes.clone()));
         Ok(bytes)
     }
 }
@@ -192,8 +218,14 @@ mod tests {
         (1..=count).map(address).collect()
     }
 
-    fn sign(signer: &mut Signer, wanted: Wanted) -> (Bytes, Option<Bytes>) {
-        let message = signer.message(wanted).expect("it can be signed");
+    fn point(number: u8) -> PeerId {
+        let key = Keypair::ed25519_from_bytes([number; 32]).expect("32 bytes");
+        key.public().to_peer_id()
+    }
+
+    fn sign(signer: &mut Signer, number: u8, wanted: Wanted) -> (Bytes, Option<Bytes>) {
+        let message = signer.message(point(number), wanted);
+        let message = message.expect("it can be signed");
         assert!(message.frame.len() <= Config::REGISTER_BYTES_MAX);
         let mut frame = message.frame.as_ref().into();
         let payload = decode_frame(&mut frame, usize::MAX).expect("a frame");
@@ -213,32 +245,61 @@ mod tests {
     fn the_same_addresses_keep_their_bytes_and_others_get_a_higher_seq() {
         let mut signer = Signer::new(Keypair::generate_ed25519());
         let (here, there) = (addresses(2, "here"), addresses(2, "there"));
-        let (first, _) = sign(&mut signer, wanted(&here, None));
-        let (again, second) = sign(&mut signer, wanted(&here, None));
+        let (first, _) = sign(&mut signer, 1, wanted(&here, None));
+        let (again, second) = sign(&mut signer, 2, wanted(&here, None));
         assert_eq!(first, again);
         let first = seq(first);
         assert_eq!(first, seq(second.expect("both signatures")));
-        let (moved, _) = sign(&mut signer, wanted(&there, None));
-        assert!(seq(moved) > first);
+        let moved = seq(sign(&mut signer, 1, wanted(&there, None)).0);
+        assert!(moved > first);
+        let back = seq(sign(&mut signer, 1, wanted(&here, None)).0);
+        assert!(back > moved);
+    }
+
+    #[test]
+    fn points_that_are_told_different_addresses_keep_their_numbers() {
+        let mut signer = Signer::new(Keypair::generate_ed25519());
+        let (here, there) = (addresses(2, "here"), addresses(2, "there"));
+        let (first, _) = sign(&mut signer, 1, wanted(&here, None));
+        let (second, _) = sign(&mut signer, 2, wanted(&there, None));
+        assert_ne!(seq(first.clone()), seq(second.clone()));
+        assert_eq!(sign(&mut signer, 1, wanted(&here, None)).0, first);
+        assert_eq!(sign(&mut signer, 2, wanted(&there, None)).0, second);
     }
 
     #[test]
     fn a_seq_above_what_one_point_holds_is_used_for_that_point_alone() {
         let mut signer = Signer::new(Keypair::generate_ed25519());
         let here = addresses(1, "here");
-        let (usual, _) = sign(&mut signer, wanted(&here, None));
-        let (high, _) = sign(&mut signer, wanted(&here, Some(1 << 60)));
+        let (usual, _) = sign(&mut signer, 1, wanted(&here, None));
+        let (high, _) = sign(&mut signer, 2, wanted(&here, Some(1 << 60)));
         assert_eq!(seq(high), (1 << 60) + 1);
-        let (next, _) = sign(&mut signer, wanted(&here, None));
+        let (next, _) = sign(&mut signer, 3, wanted(&here, None));
         assert_eq!(seq(next), seq(usual));
+    }
+
+    #[test]
+    fn addresses_that_change_where_a_high_seq_stands_get_a_higher_one() {
+        let mut signer = Signer::new(Keypair::generate_ed25519());
+        let sets = [addresses(1, "a"), addresses(1, "b"), addresses(1, "a")];
+        let above = Some(1 << 60);
+        let sent = sets.map(|set| {
+            let (record, _) = sign(&mut signer, 1, wanted(&set, above));
+            let (again, _) = sign(&mut signer, 1, wanted(&set, above));
+            assert_eq!(record, again);
+            seq(record)
+        });
+        assert_eq!(sent, [1, 2, 3].map(|more| (1 << 60) + more));
     }
 
     #[test]
     fn what_does_not_fit_loses_the_second_signature_then_its_last_addresses() {
         let mut signer = Signer::new(Keypair::generate_ed25519());
-        let (_, second) = sign(&mut signer, wanted(&addresses(20, &"a".repeat(100)), None));
+        let long = addresses(20, &"a".repeat(100));
+        let (_, second) = sign(&mut signer, 1, wanted(&long, None));
         assert_eq!(second, None);
-        let (record, _) = sign(&mut signer, wanted(&addresses(64, &"a".repeat(200)), None));
+        let long = addresses(64, &"a".repeat(200));
+        let (record, _) = sign(&mut signer, 1, wanted(&long, None));
         let record = UnverifiedRecord::parse(record).expect("a record");
         assert!((10..20).contains(&record.addresses().len()));
     }

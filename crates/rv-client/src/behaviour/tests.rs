@@ -22,7 +22,7 @@ fn address() -> Multiaddr {
 }
 
 fn told(behaviour: &mut Behaviour) -> Vec<PeerId> {
-    let told = std::iter::from_fn(|| behaviour.next_address());
+    let told = std::iter::from_fn(|| behaviour.news.next_in_row());
     told.map(|(peer, _)| peer).collect()
 }
 

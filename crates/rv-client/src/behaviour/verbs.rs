@@ -47,6 +47,7 @@ impl Behaviour {
             dialling.forget_point(point);
         }
         self.point_addresses.remove(&point);
+        self.signer.forget(&point);
     }
 
     /// Sets addresses to register at one point, such as loopback ones at a point on this machine;

@@ -247,6 +247,38 @@ async fn who_stops_waiting_for_peers_ends_the_request() {
 }
 
 #[tokio::test]
+async fn who_wants_a_few_peers_chooses_among_more_of_them() {
+    let mut point = RawPoint::start().await;
+    let (_node, client) = client_with(patient(), &point).await;
+    let discovery = Discovery::new(client);
+    let mut asked = Vec::new();
+    let mut kept = None;
+    for limit in [Some(1), Some(700), None] {
+        let options = FindOptions {
+            limit,
+            force_refresh: true,
+        };
+        let peers = discovery.find_peers(namespace("ns"), options);
+        let answers = async {
+            let mut stream = match kept.take() {
+                Some(stream) => stream,
+                None => point.accept().await,
+            };
+            let Request::Discover(request) = stream.request().await else {
+                panic!("not a DISCOVER");
+            };
+            stream.answer(&page()).await;
+            (request.limit, stream)
+        };
+        let (found, (limit, stream)) = futures::join!(peers.collect::<Vec<_>>(), answers);
+        assert!(found.is_empty());
+        asked.push(limit);
+        kept = Some(stream);
+    }
+    assert_eq!(asked, [Some(100), Some(700), Some(1_000)]);
+}
+
+#[tokio::test]
 async fn a_registration_goes_on_though_nobody_waits_for_it() {
     let mut point = RawPoint::start().await;
     let (node, client) = client_with(patient(), &point).await;

@@ -139,6 +139,7 @@ pub enum Event {
 
 /// A registration that a point granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Grant {
     /// At which point.
     pub point: PeerId,
@@ -186,6 +187,7 @@ impl Discovered {
 
 /// Why a watched peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum GoneReason {
     /// The application cleared the cache.
     Cleared,
@@ -199,8 +201,22 @@ pub enum GoneReason {
     Unlisted,
 }
 
+impl GoneReason {
+    /// The name in logs and results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cleared => "cleared",
+            Self::Evicted => "evicted",
+            Self::Expired => "expired",
+            Self::PointRemoved => "point-removed",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
 /// How a discovery ended at one point.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listed {
     /// Which point.
     pub point: PeerId,

@@ -92,6 +92,7 @@ pub enum Breach {
 
 /// The bound of the client that a listing ran into.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bound {
     /// [`ClientConfig::listing_entries_max`].
     #[error("more than {max} entries")]

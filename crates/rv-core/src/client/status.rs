@@ -85,6 +85,7 @@ pub enum StartError {
 
 /// One registration at one point.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegistrationStatus {
     /// At which point.
     pub point: PeerId,
@@ -103,6 +104,7 @@ pub struct RegistrationStatus {
 
 /// One point.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PointStatus {
     /// Which.
     pub point: PeerId,
@@ -116,6 +118,7 @@ pub struct PointStatus {
 
 /// Whether a point answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// It does not.
     Down {
@@ -132,6 +135,7 @@ pub enum Reach {
 
 /// One watch at one point.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WatchStatus {
     /// At which point.
     pub point: PeerId,

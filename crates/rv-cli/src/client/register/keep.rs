@@ -1,5 +1,6 @@
 //! `rv register --keep`: stays registered until a signal.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libp2p::PeerId;
@@ -61,8 +62,13 @@ impl Registered<'_> {
 
     async fn leave(&mut self) -> Result<(), Failure> {
         let namespace = &self.args.namespace;
-        let standing: Vec<_> = self.grants.keys().copied().collect();
-        let leaving = leave(&mut self.node, namespace, standing.iter().copied());
+        // Also where a request is out, which may be granted after the end.
+        let status = self.node.rendezvous().status();
+        let asked = status.registrations.into_iter();
+        let asked = asked.filter(|it| it.namespace == *namespace && it.next_at.is_none());
+        let mut points: BTreeSet<_> = asked.map(|it| it.point).collect();
+        points.extend(self.grants.keys());
+        let leaving = leave(&mut self.node, namespace, points);
         let Ok(done) = timeout(LEAVE_TIMEOUT, leaving).await else {
             output::note("not every point took the end: there it stands until its deadline");
             return Ok(());
