@@ -1,15 +1,20 @@
 //! Discovered peers, each until its own deadline.
 
+mod cached;
 mod reports;
+mod shares;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use libp2p_identity::PeerId;
-use rv_proto::{Dialect, Namespace, Record, Scope, Time, Ttl};
+use rv_proto::{Namespace, Record, Scope, Time, Ttl};
 
 use super::{CacheLimits, Discovered};
-use reports::{Report, Reports};
+use cached::Cached;
+pub(super) use cached::is_newer;
+use reports::Report;
+use shares::{OfNamespace, Shares, heaviest};
 
 /// Peers by namespace, with one deadline for each point that listed them.
 ///
@@ -17,30 +22,28 @@ use reports::{Report, Reports};
 ///
 /// - A peer is there until the last of its deadlines.
 /// - Of two records the signed one is kept, of two signed ones the one with the higher `seq`, of
-///   two unsigned ones the later.
-/// - Where there is no room, the point that lists most in that namespace (or in all, if it is the
-///   total that is reached) loses the peer whose deadline at it comes first. If that is the point
-///   that brings the new one, the new one is not taken. So a point that lists without end takes
-///   no place from the others.
+///   two unsigned ones the later, for as long as the point that told it lists the peer.
+/// - Where there is no room, the point that takes most of what is short loses what it says about
+///   the peer whose deadline at it comes first, until there is: that is the one that lists most
+///   peers in that namespace, or in all, or whose peers take most bytes. What other points say
+///   about that peer stays. If it is the point that brings a new peer, that one is not taken.
+///
+/// So each point has a fair share: what takes no more than one part in as many as there are points
+/// is kept, whatever the others list.
 #[derive(Clone, Debug)]
 pub struct PeerCache {
     limits: CacheLimits,
     namespaces: BTreeMap<Namespace, Members>,
-    /// What each point listed, the earliest deadline first.
-    reports: BTreeMap<PeerId, BTreeSet<(Time, Namespace, PeerId)>>,
+    shares: Shares,
     len: usize,
+    /// Of records, and of what is held beside them, but for what [`Shares`] counts.
+    bytes: usize,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Members {
     peers: BTreeMap<PeerId, Cached>,
-    reports: BTreeMap<PeerId, BTreeSet<(Time, PeerId)>>,
-}
-
-#[derive(Clone, Debug)]
-struct Cached {
-    record: Arc<Record>,
-    reports: Reports,
+    reports: OfNamespace,
 }
 
 /// What became of a peer that was to be added.
@@ -48,8 +51,8 @@ struct Cached {
 pub struct Added {
     /// What changed.
     pub change: Change,
-    /// Who lost its place to it.
-    pub evicted: Option<(Namespace, PeerId)>,
+    /// Who lost their places to it: none or one, unless its record is larger than theirs.
+    pub evicted: Vec<(Namespace, PeerId)>,
 }
 
 /// What an addition changed.
@@ -75,8 +78,9 @@ impl PeerCache {
         Self {
             limits,
             namespaces: BTreeMap::new(),
-            reports: BTreeMap::new(),
+            shares: Shares::default(),
             len: 0,
+            bytes: 0,
         }
     }
 
@@ -92,52 +96,19 @@ impl PeerCache {
         let peer = *record.peer();
         let until = now.saturating_add(ttl.as_duration());
         let is_new = self.cached(namespace, &peer).is_none();
-        let mut evicted = None;
-        if is_new {
-            match self.make_room(point, namespace) {
-                Ok(made) => evicted = made,
-                Err(NoRoom) => {
-                    let change = Change::Full;
-                    return Added { change, evicted };
-                }
+        let change = self.insert(point, namespace, record, (now, until));
+        let mut evicted = Vec::new();
+        while let Some((heaviest, of, who)) = self.surplus(point, namespace) {
+            if is_new && heaviest == point {
+                self.remove_report(point, namespace, &peer);
+                break;
+            }
+            if self.remove_report(heaviest, &of, &who) {
+                evicted.push((of, who));
             }
         }
-        let members = self.namespaces.entry(namespace.clone()).or_default();
-        let cached = members.peers.entry(peer).or_insert_with(|| Cached {
-            record: Arc::clone(&record),
-            reports: Reports::default(),
-        });
-        let until_before = cached.reports.until();
-        let is_newer = cached.replace_record(record);
-        let report = Report {
-            until,
-            reported_at: now,
-        };
-        if let Some(before) = cached.reports.insert(point, report) {
-            remove_report(
-                &mut self.reports,
-                &mut members.reports,
-                namespace,
-                (point, peer, before),
-            );
-        }
-        let until_after = cached.reports.until();
-        members
-            .reports
-            .entry(point)
-            .or_default()
-            .insert((until, peer));
-        let key = (until, namespace.clone(), peer);
-        self.reports.entry(point).or_default().insert(key);
-        self.len += usize::from(is_new);
-        let later_by = until_after.saturating_since(until_before).as_secs();
-        let change = if is_new {
-            Change::Joined
-        } else if is_newer || later_by >= Self::RENEWAL_MIN_SECS {
-            Change::Renewed
-        } else {
-            Change::Unchanged
-        };
+        let is_there = self.cached(namespace, &peer).is_some();
+        let change = if is_there { change } else { Change::Full };
         Added { change, evicted }
     }
 
@@ -146,7 +117,7 @@ impl PeerCache {
     pub fn valid_peers(&self, now: Time, scope: &Scope, limit: Option<usize>) -> Vec<Discovered> {
         let valid = self.members(scope).flat_map(|(namespace, members)| {
             members.peers.values().filter_map(move |cached| {
-                let until = cached.reports.until();
+                let until = cached.until();
                 (until > now).then(|| cached.discovered(namespace, until))
             })
         });
@@ -156,7 +127,7 @@ impl PeerCache {
     /// One peer in one namespace, if its deadline is not past.
     pub fn peer(&self, now: Time, namespace: &Namespace, peer: &PeerId) -> Option<Discovered> {
         let cached = self.cached(namespace, peer)?;
-        let until = cached.reports.until();
+        let until = cached.until();
         (until > now).then(|| cached.discovered(namespace, until))
     }
 
@@ -176,11 +147,11 @@ impl PeerCache {
     /// Drops deadlines that are past, and returns who has none left.
     pub fn expire(&mut self, now: Time) -> Vec<(Namespace, PeerId)> {
         let mut gone = Vec::new();
-        for point in self.points() {
-            while let Some((until, namespace, peer)) = self.first_report(&point)
+        for point in self.shares.points() {
+            while let Some((until, namespace, peer)) = self.shares.first(&point)
                 && until <= now
             {
-                if self.remove_report_of(point, &namespace, &peer) {
+                if self.remove_report(point, &namespace, &peer) {
                     gone.push((namespace, peer));
                 }
             }
@@ -191,13 +162,17 @@ impl PeerCache {
 
     /// The earliest deadline.
     pub fn next_deadline(&self) -> Option<Time> {
-        let firsts = self.reports.values().filter_map(BTreeSet::first);
-        firsts.map(|(until, ..)| *until).min()
+        self.shares.next_deadline()
     }
 
     /// How many peers there are, one in two namespaces twice.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// What is held, in bytes, as [`CacheLimits::bytes_total`] counts them.
+    pub const fn bytes(&self) -> usize {
+        self.bytes + self.shares.bytes()
     }
 
     /// Whether there are none.
@@ -208,7 +183,7 @@ impl PeerCache {
     /// The earliest deadline of what `point` lists in `scope`.
     pub(super) fn first_deadline(&self, point: &PeerId, scope: &Scope) -> Option<Time> {
         match scope {
-            Scope::All => self.reports.get(point)?.first().map(|(until, ..)| *until),
+            Scope::All => self.shares.first(point).map(|(until, ..)| until),
             Scope::Namespace(namespace) => {
                 let reports = self.namespaces.get(namespace)?.reports.get(point)?;
                 reports.first().map(|(until, _)| *until)
@@ -227,37 +202,26 @@ impl PeerCache {
         let mut stale = Vec::new();
         for (namespace, members) in self.members(scope) {
             for (_, peer) in members.reports.get(&point).into_iter().flatten() {
-                let report = members
-                    .peers
-                    .get(peer)
-                    .and_then(|it| it.reports.get(&point));
+                let report = members.peers.get(peer).and_then(|it| it.report(&point));
                 if report.is_some_and(|report| report.reported_at < since) {
                     stale.push((namespace.clone(), *peer));
                 }
             }
         }
-        stale.retain(|(namespace, peer)| self.remove_report_of(point, namespace, peer));
+        stale.retain(|(namespace, peer)| self.remove_report(point, namespace, peer));
         stale
     }
 
     /// Drops all that `point` listed, and returns who is listed by nobody now.
     pub(super) fn forget_point(&mut self, point: PeerId) -> Vec<(Namespace, PeerId)> {
         let mut gone = Vec::new();
-        while let Some((_, namespace, peer)) = self.first_report(&point) {
-            if self.remove_report_of(point, &namespace, &peer) {
+        while let Some((_, namespace, peer)) = self.shares.first(&point) {
+            if self.remove_report(point, &namespace, &peer) {
                 gone.push((namespace, peer));
             }
         }
         gone.sort_unstable();
         gone
-    }
-
-    fn points(&self) -> Vec<PeerId> {
-        self.reports.keys().copied().collect()
-    }
-
-    fn first_report(&self, point: &PeerId) -> Option<(Time, Namespace, PeerId)> {
-        self.reports.get(point)?.first().cloned()
     }
 
     fn cached(&self, namespace: &Namespace, peer: &PeerId) -> Option<&Cached> {
@@ -272,136 +236,110 @@ impl PeerCache {
         all.into_iter().flatten().chain(one)
     }
 
-    /// Removes one peer if there is no room for another.
-    fn make_room(
+    /// Takes in what a point says, whether there is room for it or not.
+    fn insert(
         &mut self,
         point: PeerId,
         namespace: &Namespace,
-    ) -> Result<Option<(Namespace, PeerId)>, NoRoom> {
-        let victim = if let Some(members) = self.namespaces.get(namespace)
-            && members.peers.len() >= self.limits.peers_per_namespace
-        {
-            let (heaviest, reports) = heaviest(&members.reports, point).ok_or(NoRoom)?;
-            let first = reports.first().map(|(_, peer)| (namespace.clone(), *peer));
-            (heaviest, first)
-        } else if self.len >= self.limits.peers_total {
-            let (heaviest, reports) = heaviest(&self.reports, point).ok_or(NoRoom)?;
-            (
-                heaviest,
-                reports.first().map(|(_, name, peer)| (name.clone(), *peer)),
-            )
-        } else {
-            return Ok(None);
+        record: Arc<Record>,
+        (reported_at, until): (Time, Time),
+    ) -> Change {
+        let peer = *record.peer();
+        let members = self.namespaces.entry(namespace.clone()).or_default();
+        let is_new = !members.peers.contains_key(&peer);
+        let cached = members
+            .peers
+            .entry(peer)
+            .or_insert_with(|| Cached::new(Arc::clone(&record)));
+        let (until_before, bytes_before) = (cached.until(), cached.bytes(namespace));
+        let bytes = CacheLimits::bytes_of(namespace, &record);
+        let (is_newer, record) = cached.offer(record);
+        let report = Report {
+            until,
+            reported_at,
+            record,
+            bytes,
         };
-        match victim {
-            (heaviest, Some((namespace, peer))) if heaviest != point => {
-                self.remove(&namespace, &peer);
-                Ok(Some((namespace, peer)))
-            }
-            (_, Some(_) | None) => Err(NoRoom),
+        let key = |until| (until, namespace.clone(), peer);
+        if let Some(before) = cached.replace_report(point, report) {
+            let key = key(before.until);
+            self.shares
+                .remove(&mut members.reports, point, key, before.bytes);
         }
+        self.shares
+            .insert(&mut members.reports, point, key(until), bytes);
+        self.len += usize::from(is_new);
+        if !is_new {
+            self.bytes -= bytes_before;
+        }
+        self.bytes += cached.bytes(namespace);
+        let later_by = cached.until().saturating_since(until_before).as_secs();
+        if is_new {
+            Change::Joined
+        } else if is_newer || later_by >= Self::RENEWAL_MIN_SECS {
+            Change::Renewed
+        } else {
+            Change::Unchanged
+        }
+    }
+
+    /// What is to go if there is more than there is room for, and who says it.
+    fn surplus(&self, point: PeerId, namespace: &Namespace) -> Option<(PeerId, Namespace, PeerId)> {
+        if let Some(members) = self.namespaces.get(namespace)
+            && members.peers.len() > self.limits.peers_per_namespace
+        {
+            let weights = members.reports.iter().map(|(by, set)| (*by, set.len()));
+            let heaviest = heaviest(weights, point)?;
+            let (_, peer) = members.reports.get(&heaviest)?.first()?;
+            return Some((heaviest, namespace.clone(), *peer));
+        }
+        let heaviest = if self.bytes() > self.limits.bytes_total {
+            self.shares.heaviest_by_bytes(point)?
+        } else if self.len > self.limits.peers_total {
+            self.shares.heaviest_by_count(point)?
+        } else {
+            return None;
+        };
+        let (_, namespace, peer) = self.shares.first(&heaviest)?;
+        Some((heaviest, namespace, peer))
     }
 
     fn remove(&mut self, namespace: &Namespace, peer: &PeerId) {
         let Some(cached) = self.cached(namespace, peer) else {
             return;
         };
-        let points: Vec<_> = cached.reports.points().collect();
-        for point in points {
-            self.remove_report_of(point, namespace, peer);
+        for point in cached.points() {
+            self.remove_report(point, namespace, peer);
         }
     }
 
-    /// Whether that was the last report of the peer, which is gone then.
-    fn remove_report_of(&mut self, point: PeerId, namespace: &Namespace, peer: &PeerId) -> bool {
+    /// Forgets what a point says about a peer. Whether nobody says anything about it now, so that
+    /// it is gone.
+    fn remove_report(&mut self, point: PeerId, namespace: &Namespace, peer: &PeerId) -> bool {
         let Some(members) = self.namespaces.get_mut(namespace) else {
             return false;
         };
         let Some(cached) = members.peers.get_mut(peer) else {
             return false;
         };
-        let Some(report) = cached.reports.remove(&point) else {
+        let bytes_before = cached.bytes(namespace);
+        let Some(report) = cached.remove_report(&point) else {
             return false;
         };
-        let is_last = cached.reports.is_empty();
+        self.bytes -= bytes_before;
+        let is_last = cached.is_unlisted();
         if is_last {
             members.peers.remove(peer);
             self.len -= 1;
+        } else {
+            self.bytes += cached.bytes(namespace);
         }
-        remove_report(
-            &mut self.reports,
-            &mut members.reports,
-            namespace,
-            (point, *peer, report),
-        );
+        let key = (report.until, namespace.clone(), *peer);
+        self.shares
+            .remove(&mut members.reports, point, key, report.bytes);
         if members.peers.is_empty() {
             self.namespaces.remove(namespace);
         }
         is_last
-    }
-}
-
-/// Everything that there is room for is there.
-struct NoRoom;
-
-/// Whoever listed most; in doubt `point`.
-fn heaviest<T>(
-    reports: &BTreeMap<PeerId, BTreeSet<T>>,
-    point: PeerId,
-) -> Option<(PeerId, &BTreeSet<T>)> {
-    let by_weight = |(name, set): &(&PeerId, &BTreeSet<T>)| (set.len(), **name == point);
-    let (name, set) = reports.iter().max_by_key(by_weight)?;
-    Some((*name, set))
-}
-
-fn remove_report(
-    all: &mut BTreeMap<PeerId, BTreeSet<(Time, Namespace, PeerId)>>,
-    of_namespace: &mut BTreeMap<PeerId, BTreeSet<(Time, PeerId)>>,
-    namespace: &Namespace,
-    (point, peer, report): (PeerId, PeerId, Report),
-) {
-    if let Some(set) = all.get_mut(&point) {
-        set.remove(&(report.until, namespace.clone(), peer));
-        if set.is_empty() {
-            all.remove(&point);
-        }
-    }
-    if let Some(set) = of_namespace.get_mut(&point) {
-        set.remove(&(report.until, peer));
-        if set.is_empty() {
-            of_namespace.remove(&point);
-        }
-    }
-}
-
-impl Cached {
-    fn discovered(&self, namespace: &Namespace, until: Time) -> Discovered {
-        Discovered {
-            namespace: namespace.clone(),
-            record: Arc::clone(&self.record),
-            until,
-        }
-    }
-
-    /// Whether the new record is the one to keep and says something else.
-    fn replace_record(&mut self, record: Arc<Record>) -> bool {
-        if !is_newer(&self.record, &record) {
-            return false;
-        }
-        let differs = self.record.addresses() != record.addresses()
-            || self.record.dialect() != record.dialect();
-        self.record = record;
-        differs
-    }
-}
-
-/// Whether `new` takes the place of `old`.
-pub(super) fn is_newer(old: &Record, new: &Record) -> bool {
-    let is_signed = |record: &Record| record.dialect() != Dialect::Plain;
-    match (is_signed(old), is_signed(new)) {
-        (true, true) => new.seq() > old.seq(),
-        (false, true) => true,
-        (true, false) => false,
-        (false, false) => new.addresses() != old.addresses(),
     }
 }

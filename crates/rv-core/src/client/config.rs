@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rv_proto::{RECORD_ADDRESSES_MAX, Ttl};
+use rv_proto::{Namespace, RECORD_ADDRESSES_MAX, RECORD_BYTES_MAX, Record, Ttl};
 use thiserror::Error;
 
 /// How a client behaves, and what it holds at the most.
@@ -58,9 +58,15 @@ pub struct ClientConfig {
     pub relist_interval: Duration,
     /// Entries asked for in one page. Default 1,000, the most that stock points give.
     pub page_entries: usize,
-    /// Entries of one listing. Default 50,000: about 30 MB. Above it the listing ends with
+    /// Entries of one listing. Default 50,000: 40 to 60 MB, where each has one to four addresses.
+    /// Above it the listing ends with
     /// [`Bound::Entries`](super::Bound::Entries).
     pub listing_entries_max: usize,
+    /// Bytes of the entries of one listing at one point, counted as
+    /// [`CacheLimits::bytes_of`] does. Default 96 MiB: 50,000 signed peers with four addresses, or
+    /// a sixth as many with the largest records. Above it the listing ends with
+    /// [`Bound::Bytes`](super::Bound::Bytes); the page that goes above it is told.
+    pub listing_bytes_max: usize,
     /// Pages of one listing. Default 1,000: there are points that give 64 entries a page. Above it
     /// the listing ends with [`Bound::Pages`](super::Bound::Pages).
     pub listing_pages_max: usize,
@@ -84,9 +90,52 @@ pub struct ClientConfig {
 pub struct CacheLimits {
     /// Peers in one namespace. Default 20,000.
     pub peers_per_namespace: usize,
-    /// Peers in all namespaces together; one in two namespaces counts twice. Default 100,000:
-    /// about 60 MB.
+    /// Peers in all namespaces together; one in two namespaces counts twice. Default 100,000: 110
+    /// MB, where each has one address and is listed by one point.
     pub peers_total: usize,
+    /// Bytes of them, counted as [`bytes_of`](Self::bytes_of) does, where what several points say
+    /// in the same words counts once. Default 128 MiB: as many peers as the bound above allows,
+    /// if their records are small. With the largest records it is some 15,000.
+    pub bytes_total: usize,
+}
+
+impl CacheLimits {
+    /// What a peer takes beside its record and whoever lists it: its places in the maps.
+    pub const PEER_BYTES: usize = 512;
+
+    /// What each point that lists it takes.
+    pub const REPORT_BYTES: usize = 512;
+
+    /// What an address takes beside its own bytes, of which there are two copies: one in the
+    /// record as it was signed, one by itself.
+    pub const ADDRESS_BYTES: usize = 96;
+
+    /// What it takes that a point lists anybody in a namespace.
+    pub const NAMESPACE_BYTES: usize = 4_096;
+
+    /// What the largest record may take, so that every bound on bytes allows one.
+    pub const BYTES_MIN: usize = Self::NAMESPACE_BYTES
+        + Self::PEER_BYTES
+        + Self::REPORT_BYTES
+        + Namespace::BYTES_MAX
+        + 2 * RECORD_BYTES_MAX
+        + RECORD_ADDRESSES_MAX * Self::ADDRESS_BYTES;
+
+    /// What a peer that one point lists counts for, in bytes: a little more than the memory that it
+    /// takes.
+    pub fn bytes_of(namespace: &Namespace, record: &Record) -> usize {
+        Self::PEER_BYTES
+            + Self::REPORT_BYTES
+            + namespace.as_str().len()
+            + Self::bytes_of_record(record)
+    }
+
+    /// What its record alone counts for.
+    pub fn bytes_of_record(record: &Record) -> usize {
+        let addresses = record.addresses().iter();
+        let addresses = addresses.map(|address| address.len() + Self::ADDRESS_BYTES);
+        record.bytes().len() + addresses.sum::<usize>()
+    }
 }
 
 impl ClientConfig {
@@ -151,8 +200,16 @@ impl ClientConfig {
             ("requests_per_point_max", self.requests_per_point_max),
             ("watches_max", self.watches_max),
         ];
-        match counts.into_iter().find(|(_, count)| *count == 0) {
-            Some((what, _)) => Err(ClientConfigError::Zero { what }),
+        if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(ClientConfigError::Zero { what });
+        }
+        let min = CacheLimits::BYTES_MIN;
+        let bytes = [
+            ("cache.bytes_total", self.cache.bytes_total),
+            ("listing_bytes_max", self.listing_bytes_max),
+        ];
+        match bytes.into_iter().find(|(_, bytes)| *bytes < min) {
+            Some((what, _)) => Err(ClientConfigError::TooFewBytes { what, min }),
             None => Ok(()),
         }
     }
@@ -178,6 +235,7 @@ impl Default for ClientConfig {
             relist_interval: Duration::from_secs(15 * 60),
             page_entries: 1_000,
             listing_entries_max: 50_000,
+            listing_bytes_max: 96 << 20,
             listing_pages_max: 1_000,
             cookie_bytes_max: 1_024,
             points_max: 64,
@@ -194,6 +252,7 @@ impl Default for CacheLimits {
         Self {
             peers_per_namespace: 20_000,
             peers_total: 100_000,
+            bytes_total: 128 << 20,
         }
     }
 }
@@ -207,6 +266,14 @@ pub enum ClientConfigError {
     Order {
         /// Of what.
         what: &'static str,
+    },
+    /// Bytes that are fewer than one record may take.
+    #[error("{what} must be at least {min} bytes, which one record may take")]
+    TooFewBytes {
+        /// Which bound.
+        what: &'static str,
+        /// The least.
+        min: usize,
     },
     /// A pause so short that the client would never rest.
     #[error("{what} is below 100 ms")]

@@ -94,6 +94,12 @@ pub enum Breach {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bound {
+    /// [`ClientConfig::listing_bytes_max`].
+    #[error("more than {max} bytes")]
+    Bytes {
+        /// The bound.
+        max: usize,
+    },
     /// [`ClientConfig::listing_entries_max`].
     #[error("more than {max} entries")]
     Entries {

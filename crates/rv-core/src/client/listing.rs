@@ -8,7 +8,7 @@ use libp2p_identity::PeerId;
 use rv_proto::{Namespace, Status, Time};
 
 use super::entry::{CheckedEntry, CheckedPage};
-use super::{Bound, Breach, Cause, ClientConfig, PeerCache};
+use super::{Bound, Breach, CacheLimits, Cause, ClientConfig, PeerCache};
 
 /// The machine of one listing.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Listing {
     restarted: bool,
     pages: usize,
     entries: usize,
+    /// Of the usable entries.
+    bytes: usize,
     usable: usize,
     repeated_pages: usize,
     last_count: usize,
@@ -53,6 +55,7 @@ impl Listing {
             restarted: false,
             pages: 0,
             entries: 0,
+            bytes: 0,
             usable: 0,
             repeated_pages: 0,
             last_count: 0,
@@ -77,6 +80,7 @@ impl Listing {
         self.repeated_pages += usize::from(is_repeated);
         let last_count = std::mem::replace(&mut self.last_count, page.count);
         for entry in &page.entries {
+            self.bytes += CacheLimits::bytes_of(&entry.namespace, &entry.record);
             let key = (entry.namespace.clone(), *entry.record.peer());
             self.seen.insert(key, Seen::new(now, entry));
         }
@@ -107,6 +111,10 @@ impl Listing {
         let (entries, pages) = (config.listing_entries_max, config.listing_pages_max);
         if self.entries > entries {
             return Step::End(Some(Bound::Entries { max: entries }.into()));
+        }
+        if self.bytes > config.listing_bytes_max {
+            let max = config.listing_bytes_max;
+            return Step::End(Some(Bound::Bytes { max }.into()));
         }
         if self.pages >= pages {
             return Step::End(Some(Bound::Pages { max: pages }.into()));

@@ -8,6 +8,7 @@ use crate::samples::{chat, in_chat, name, peer, point, record, secs};
 const LIMITS: CacheLimits = CacheLimits {
     peers_per_namespace: 3,
     peers_total: 5,
+    bytes_total: 1 << 20,
 };
 
 fn ttl(secs: u64) -> Ttl {
@@ -85,7 +86,7 @@ fn where_there_is_no_room_the_point_that_lists_most_loses_the_first_to_expire() 
     }
     let refused = Added {
         change: Change::Full,
-        evicted: None,
+        evicted: Vec::new(),
     };
     assert_eq!(
         add(&mut cache, 1, 5, 100),
@@ -94,7 +95,7 @@ fn where_there_is_no_room_the_point_that_lists_most_loses_the_first_to_expire() 
     );
     let added = Added {
         change: Change::Joined,
-        evicted: Some((chat(), peer(3))),
+        evicted: vec![(chat(), peer(3))],
     };
     assert_eq!(add(&mut cache, 2, 6, 5), added);
     assert_eq!(numbers(&cache, 0, None), [2, 4, 6]);

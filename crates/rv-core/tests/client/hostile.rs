@@ -168,6 +168,7 @@ fn a_listing_without_end_takes_bounded_memory_and_no_place_of_the_others() {
         cache: rv_core::client::CacheLimits {
             peers_per_namespace: 20,
             peers_total: 30,
+            ..rv_core::client::CacheLimits::default()
         },
         ..ClientConfig::default()
     };

@@ -1,6 +1,7 @@
 //! The client as a machine: what goes in, and exactly what comes out; and as one of many in a
 //! small network that fails in every way.
 
+mod bytes;
 mod cache;
 mod cases;
 mod dial_bounds;

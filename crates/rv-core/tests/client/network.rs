@@ -52,6 +52,7 @@ impl Network {
             cache: CacheLimits {
                 peers_per_namespace: 10,
                 peers_total: 15,
+                ..CacheLimits::default()
             },
             ..ClientConfig::default()
         };

@@ -150,6 +150,7 @@ async fn a_watch_of_an_endless_crowd_rests_between_its_polls_and_evicts_nobody_e
         cache: CacheLimits {
             peers_per_namespace: 20,
             peers_total: 30,
+            ..CacheLimits::default()
         },
         ..impatient().client
     };

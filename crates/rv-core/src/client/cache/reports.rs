@@ -1,13 +1,18 @@
 //! Which points list one peer, and until when.
 
+use std::sync::Arc;
+
 use libp2p_identity::PeerId;
-use rv_proto::Time;
+use rv_proto::{Record, Time};
 
 /// What one point says about one peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) until: Time,
     pub(super) reported_at: Time,
+    pub(super) record: Arc<Record>,
+    /// What it takes if nobody else says the same.
+    pub(super) bytes: usize,
 }
 
 /// The reports of one peer, in no order that shows.
@@ -43,6 +48,21 @@ impl Reports {
         self.0.is_empty()
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.0.iter().map(|(_, report)| &report.record)
+    }
+
+    /// The record that was told last.
+    pub(super) fn latest(&self) -> Option<&Arc<Record>> {
+        let all = self.0.iter().map(|(_, report)| report);
+        let latest = all.max_by_key(|report| report.reported_at)?;
+        Some(&latest.record)
+    }
+
     pub(super) fn points(&self) -> impl Iterator<Item = PeerId> {
         self.0.iter().map(|(point, _)| *point)
     }
@@ -61,27 +81,34 @@ mod tests {
     fn report(until: u64) -> Report {
         Report {
             until: Time::from_millis(until),
-            reported_at: Time::ZERO,
+            reported_at: Time::from_millis(until),
+            record: Arc::new(Record::plain(&PeerId::random(), &[])),
+            bytes: 1,
         }
     }
 
     #[test]
     fn a_point_has_one_report_of_a_peer_and_the_last_deadline_counts() {
         let (first, second) = (PeerId::random(), PeerId::random());
+        let [five, seven, nine] = [report(5), report(7), report(9)];
         let mut reports = Reports::default();
         assert_eq!(reports.until(), Time::ZERO);
-        assert_eq!(reports.insert(first, report(5)), None);
-        assert_eq!(reports.insert(second, report(9)), None);
-        assert_eq!(reports.insert(first, report(7)), Some(report(5)));
+        assert_eq!(reports.latest(), None);
+        assert_eq!(reports.insert(first, five.clone()), None);
+        assert_eq!(reports.insert(second, nine.clone()), None);
+        assert_eq!(reports.insert(first, seven.clone()), Some(five));
         assert_eq!(reports.until(), Time::from_millis(9));
+        assert_eq!(reports.latest(), Some(&nine.record));
         assert_eq!(reports.points().collect::<Vec<_>>(), [first, second]);
+        assert_eq!(reports.len(), 2);
 
-        assert_eq!(reports.remove(&second), Some(report(9)));
+        assert_eq!(reports.remove(&second), Some(nine));
         assert_eq!(reports.remove(&second), None);
         assert_eq!(reports.get(&second), None);
-        assert_eq!(reports.get(&first), Some(&report(7)));
+        assert_eq!(reports.get(&first), Some(&seven));
         assert_eq!(reports.until(), Time::from_millis(7));
-        assert_eq!(reports.remove(&first), Some(report(7)));
+        assert_eq!(reports.latest(), Some(&seven.record));
+        assert_eq!(reports.remove(&first), Some(seven));
         assert!(reports.is_empty());
     }
 }
