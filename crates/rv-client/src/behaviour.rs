@@ -122,8 +122,8 @@ impl Behaviour {
             clock: Clock::new(),
             signer,
             links: Links::default(),
-            book: Book::new(config.found_peers_max),
-            hearsay: Book::new(config.found_peers_max),
+            book: Book::new(config.found_peers_max, config.found_bytes_max),
+            hearsay: Book::new(config.found_peers_max, config.found_bytes_max),
             dialling,
             calls: Calls::default(),
             point_addresses: BTreeMap::new(),
@@ -351,7 +351,7 @@ impl NetworkBehaviour for Behaviour {
                 }
             }
             FromHandler::Failed(id, failure) => {
-                if self.links.settle(id, &peer) {
+                if let Some(failure) = self.links.failed(id, &peer, failure) {
                     self.machine.handle_failure(now, id, failure);
                 }
             }

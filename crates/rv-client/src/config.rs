@@ -5,6 +5,7 @@ use std::time::Duration;
 use libp2p_swarm::StreamProtocol;
 use rv_core::client::dialling::{DiallingConfig, DiallingConfigError};
 use rv_core::client::{ClientConfig, ClientConfigError};
+use rv_proto::EXTENSION_PROTOCOL;
 use thiserror::Error;
 
 /// The protocol's name in the specification.
@@ -13,7 +14,9 @@ pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 /// Everything that can be set about a [`Behaviour`](crate::Behaviour).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names of the protocol, the preferred one first. Default `/rendezvous/1.0.0`.
+    /// Names of the protocol, the preferred one first. Default `/rendezvous/1.0.0`. The name of the
+    /// extension is proposed before them where that one is among them, and nowhere else: under
+    /// other names alone, only points that know these names are met.
     pub protocols: Vec<StreamProtocol>,
     /// When requests go out, and what is held at the most.
     pub client: ClientConfig,
@@ -27,9 +30,15 @@ pub struct Config {
     /// read. Default 2 s. After that, that it was written has to be enough.
     pub unregister_linger: Duration,
     /// Found peers whose addresses are offered to whoever in this swarm dials them by their id:
-    /// as many with signed records, and as many with unsigned ones. Default 10,000: about 6 MB.
-    /// Above it, the one that is listed for the shortest time is left out.
+    /// as many with signed records, and as many with unsigned ones. Default 10,000: at four
+    /// addresses each about 10 MB, twice. Above it, the one that is listed for the shortest time is
+    /// left out.
     pub found_peers_max: usize,
+    /// Bytes of these peers, counted as
+    /// [`CacheLimits`](rv_core::client::CacheLimits) does: as many of signed ones, and as many of
+    /// unsigned ones. Default 16 MiB, which is a little more than as many peers take whose records
+    /// are ordinary. Above it likewise.
+    pub found_bytes_max: usize,
     /// Whether found peers are dialled, whom and how fast. Default `None`: finding and dialling are
     /// two things, and most applications choose for themselves.
     pub dialling: Option<DiallingConfig>,
@@ -53,6 +62,10 @@ impl Config {
         if self.protocols.is_empty() {
             return Err(ConfigError::Protocols);
         }
+        let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
+        if self.protocols.contains(&extension) && !self.protocols.contains(&PROTOCOL) {
+            return Err(ConfigError::Extension);
+        }
         if self.response_bytes_max == 0 {
             return Err(ConfigError::ResponseBytes);
         }
@@ -73,6 +86,7 @@ impl Default for Config {
             stream_idle_timeout: Duration::from_secs(30),
             unregister_linger: Duration::from_secs(2),
             found_peers_max: 10_000,
+            found_bytes_max: 16 << 20,
             dialling: None,
         }
     }
@@ -88,6 +102,11 @@ pub enum ConfigError {
     /// Bounds of the dials contradict each other.
     #[error(transparent)]
     Dialling(#[from] DiallingConfigError),
+    /// The name of the extension without the specification's: public points would be met under it.
+    #[error(
+        "{EXTENSION_PROTOCOL} is there by itself beside {PROTOCOL}, and nowhere else: leave it out"
+    )]
+    Extension,
     /// No protocol name.
     #[error("protocols is empty, so no point could be asked")]
     Protocols,

@@ -45,7 +45,7 @@ pub enum RegisterError {
         /// Which point.
         point: PeerId,
     },
-    /// There is no connection to the point.
+    /// There is no connection to the point, or it was lost before the answer.
     #[error("cannot reach {point}")]
     Unreachable {
         /// Which point.
@@ -83,7 +83,8 @@ pub enum UnregisterError {
         /// Which point.
         point: PeerId,
     },
-    /// There is no connection to the point. What is registered there lapses at its deadline.
+    /// There is no connection to the point, or it was lost. What is registered there lapses at its
+    /// deadline.
     #[error("cannot reach {point}")]
     Unreachable {
         /// Which point.
@@ -134,7 +135,7 @@ pub enum DiscoverError {
         /// Which point.
         point: PeerId,
     },
-    /// There is no connection to the point.
+    /// There is no connection to the point, or it was lost before the answer.
     #[error("cannot reach {point}")]
     Unreachable {
         /// Which point.
@@ -147,7 +148,7 @@ fn rank(cause: &Cause) -> u8 {
     match cause {
         Cause::Refused(..) => 0,
         Cause::Failed(Failure::TimedOut) => 4,
-        Cause::Failed(Failure::Unreachable) => 5,
+        Cause::Failed(Failure::ConnectionLost | Failure::Unreachable) => 5,
         Cause::Failed(_) => 1,
         Cause::Bound(_) => 2,
         Cause::NoAddress => 3,
@@ -168,7 +169,9 @@ impl RegisterError {
     pub(crate) fn new(point: PeerId, cause: Cause) -> Self {
         match cause {
             Cause::Failed(Failure::TimedOut) => Self::TimedOut { point },
-            Cause::Failed(Failure::Unreachable) => Self::Unreachable { point },
+            Cause::Failed(Failure::ConnectionLost | Failure::Unreachable) => {
+                Self::Unreachable { point }
+            }
             Cause::Failed(Failure::Unsigned) => Self::Unsigned,
             Cause::Failed(failure) => Self::Broken { point, failure },
             Cause::NoAddress => Self::NoAddress,
@@ -188,7 +191,9 @@ impl UnregisterError {
     pub(crate) fn new(point: PeerId, cause: Cause) -> Self {
         match cause {
             Cause::Failed(Failure::TimedOut) => Self::TimedOut { point },
-            Cause::Failed(Failure::Unreachable) => Self::Unreachable { point },
+            Cause::Failed(Failure::ConnectionLost | Failure::Unreachable) => {
+                Self::Unreachable { point }
+            }
             Cause::Failed(failure) => Self::Broken { point, failure },
             Cause::Withdrawn => Self::Withdrawn,
             // Nothing answers an UNREGISTER, and it needs no address.
@@ -202,7 +207,9 @@ impl DiscoverError {
         match cause {
             Cause::Bound(bound) => Self::Cut(bound),
             Cause::Failed(Failure::TimedOut) => Self::TimedOut { point },
-            Cause::Failed(Failure::Unreachable) => Self::Unreachable { point },
+            Cause::Failed(Failure::ConnectionLost | Failure::Unreachable) => {
+                Self::Unreachable { point }
+            }
             Cause::Failed(failure) => Self::Broken { point, failure },
             Cause::Refused(status, text) => Self::Refused {
                 point,

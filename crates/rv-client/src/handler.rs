@@ -60,6 +60,8 @@ pub struct Message {
     pub(crate) frame: Bytes,
     /// The same request for a stream under the extension's name, where that says more.
     pub(crate) extended: Option<Bytes>,
+    /// It was written to a stream that then ended.
+    pub(crate) may_be_read: bool,
 }
 
 /// What the behaviour tells the handler.
@@ -158,8 +160,12 @@ impl Handler {
     fn not_opened(&mut self, failure: Failure) {
         self.opening = self.opening.saturating_sub(1);
         if self.waiting.len() > self.opening
-            && let Some((id, _)) = self.waiting.pop_front()
+            && let Some((id, message)) = self.waiting.pop_front()
         {
+            let failure = match failure {
+                Failure::Unreachable if message.may_be_read => Failure::ConnectionLost,
+                failure => failure,
+            };
             self.events.push_back(FromHandler::Failed(id, failure));
         }
     }
@@ -191,8 +197,12 @@ impl Handler {
             End::Failed(failure) => FromHandler::Failed(id, failure),
             End::Silent if exchange.is_fresh => FromHandler::Failed(id, Failure::EndOfStream),
             End::Silent => {
-                // The point had closed the kept stream before it saw this request.
-                self.waiting.push_front((id, exchange.message));
+                // The point mostly had closed the kept stream before it saw this request.
+                let message = Message {
+                    may_be_read: true,
+                    ..exchange.message
+                };
+                self.waiting.push_front((id, message));
                 return;
             }
             End::Written => FromHandler::Written(id),

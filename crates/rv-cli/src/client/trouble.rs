@@ -75,7 +75,7 @@ impl Trouble {
                 Exit::Unreachable,
                 format!("{name} did not answer in time: try again, or use another point"),
             ),
-            Cause::Failed(Fault::Unreachable) => (
+            Cause::Failed(Fault::ConnectionLost | Fault::Unreachable) => (
                 Exit::Unreachable,
                 format!("{name} closed the connection: try again, or use another point"),
             ),

@@ -5,28 +5,32 @@ use std::sync::Arc;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
-use rv_core::client::Discovered;
+use rv_core::client::{CacheLimits, Discovered};
 use rv_proto::{Record, Time};
 
 /// Found peers by their id, each with the newest of its records.
 pub(super) struct Book {
     peers: BTreeMap<PeerId, (Time, Arc<Record>)>,
     deadlines: BTreeSet<(Time, PeerId)>,
-    max: usize,
+    bytes: usize,
+    peers_max: usize,
+    bytes_max: usize,
 }
 
 impl Book {
-    pub(super) const fn new(max: usize) -> Self {
+    pub(super) const fn new(peers_max: usize, bytes_max: usize) -> Self {
         Self {
             peers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            max,
+            bytes: 0,
+            peers_max,
+            bytes_max,
         }
     }
 
     /// Takes in a found peer. Returns whether its addresses are news.
     pub(super) fn add(&mut self, now: Time, found: &Discovered) -> bool {
-        if found.until <= now || self.max == 0 {
+        if found.until <= now || self.peers_max == 0 {
             return false;
         }
         let peer = found.peer();
@@ -46,14 +50,18 @@ impl Book {
     }
 
     fn insert(&mut self, peer: PeerId, until: Time, record: Arc<Record>) {
-        if let Some((before, _)) = self.peers.insert(peer, (until, record)) {
+        self.bytes += bytes_of(&record);
+        if let Some((before, replaced)) = self.peers.insert(peer, (until, record)) {
             self.deadlines.remove(&(before, peer));
+            self.bytes -= bytes_of(&replaced);
         }
         self.deadlines.insert((until, peer));
-        if self.peers.len() > self.max
+        while (self.peers.len() > self.peers_max || self.bytes > self.bytes_max)
             && let Some((_, peer)) = self.deadlines.pop_first()
         {
-            self.peers.remove(&peer);
+            if let Some((_, removed)) = self.peers.remove(&peer) {
+                self.bytes -= bytes_of(&removed);
+            }
         }
     }
 
@@ -68,7 +76,13 @@ impl Book {
     pub(super) fn clear(&mut self) {
         self.peers.clear();
         self.deadlines.clear();
+        self.bytes = 0;
     }
+}
+
+/// What a found peer counts for.
+fn bytes_of(record: &Record) -> usize {
+    CacheLimits::PEER_BYTES + CacheLimits::bytes_of_record(record)
 }
 
 /// The units of `seq` differ between dialects, so across them the later one counts; as it does
@@ -108,7 +122,7 @@ mod tests {
     fn only_the_newest_record_counts_until_its_deadline() {
         let key = Keypair::generate_ed25519();
         let peer = key.public().into();
-        let mut book = Book::new(10);
+        let mut book = Book::new(10, usize::MAX);
         assert!(book.add(NOW, &found(&key, 5, 1, 9_000)));
         assert!(!book.add(NOW, &found(&key, 5, 1, 9_500)), "nothing new");
         assert!(book.add(NOW, &found(&key, 6, 2, 9_000)));
@@ -121,7 +135,7 @@ mod tests {
     #[test]
     fn a_full_book_leaves_out_who_is_listed_for_the_shortest_time() {
         let keys: Vec<_> = (0..3).map(|_| Keypair::generate_ed25519()).collect();
-        let mut book = Book::new(2);
+        let mut book = Book::new(2, usize::MAX);
         for (key, until) in keys.iter().zip([9_000, 5_000, 7_000]) {
             book.add(NOW, &found(key, 1, 1, until));
         }
@@ -130,6 +144,30 @@ mod tests {
             !book.addresses(NOW, &peer).is_empty()
         });
         assert_eq!(known.collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
+    fn a_book_is_bounded_by_bytes_too() {
+        let keys: Vec<_> = (0..4).map(|_| Keypair::generate_ed25519()).collect();
+        let found = |index: usize, until| found(&keys[index], 1, 1, until);
+        let of_three = (0..3).map(|index| bytes_of(&found(index, 9_000).record));
+        let mut book = Book::new(10, of_three.sum());
+        let known = |book: &Book| {
+            let peers = keys.iter().map(|key| key.public().into());
+            let known: Vec<_> = peers
+                .map(|peer| !book.addresses(NOW, &peer).is_empty())
+                .collect();
+            known
+        };
+        for (index, until) in [9_000, 5_000, 7_000].into_iter().enumerate() {
+            assert!(book.add(NOW, &found(index, until)));
+            assert!(!book.add(NOW, &found(index, until)), "it is there");
+        }
+        assert_eq!(known(&book), [true, true, true, false]);
+        assert!(book.add(NOW, &found(3, 8_000)));
+        assert_eq!(known(&book), [true, false, true, true]);
+        book.clear();
+        assert_eq!(book.bytes, 0);
     }
 
     #[test]
@@ -143,7 +181,7 @@ mod tests {
             (it, address)
         };
         let ((first, _), (second, address)) = (plain(1), plain(2));
-        let mut book = Book::new(2);
+        let mut book = Book::new(2, usize::MAX);
         assert!(book.add(NOW, &first));
         assert!(book.add(NOW, &second));
         assert!(!book.add(NOW, &second), "nothing new");

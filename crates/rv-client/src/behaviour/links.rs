@@ -27,6 +27,17 @@ struct Sent {
     lost: u32,
 }
 
+impl Sent {
+    /// What is true of it after this failure: where a connection closed under it, it may have
+    /// arrived, though it could not be sent again.
+    fn told(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Unreachable if self.lost > 0 => Failure::ConnectionLost,
+            failure => failure,
+        }
+    }
+}
+
 /// What the behaviour does next.
 pub(super) enum Act {
     Cancel(PeerId, ConnectionId, RequestId),
@@ -76,6 +87,19 @@ impl Links {
             self.requests.remove(&id);
         }
         is_out
+    }
+
+    /// Takes out a request that failed at `peer`, and says how; `None` if it was not out there.
+    pub(super) fn failed(
+        &mut self,
+        id: RequestId,
+        peer: &PeerId,
+        failure: Failure,
+    ) -> Option<Failure> {
+        let sent = self.requests.get(&id).filter(|it| it.point == *peer)?;
+        let failure = sent.told(failure);
+        self.requests.remove(&id);
+        Some(failure)
     }
 
     pub(super) fn cancel(&mut self, id: RequestId) {
@@ -155,8 +179,10 @@ impl Links {
     }
 
     fn fail(&mut self, id: RequestId) {
-        self.requests.remove(&id);
-        self.acts.push_back(Act::Fail(id, Failure::Unreachable));
+        if let Some(sent) = self.requests.remove(&id) {
+            let failure = sent.told(Failure::Unreachable);
+            self.acts.push_back(Act::Fail(id, failure));
+        }
     }
 
     /// Gives a request to a connection; without one, the point is dialled, once for all that wait.

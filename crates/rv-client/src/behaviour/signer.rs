@@ -67,6 +67,7 @@ impl Signer {
             wanted,
             frame,
             extended,
+            may_be_read: false,
         })
     }
 

@@ -94,6 +94,7 @@ fn request() -> (RequestId, PeerId, Message) {
         wanted,
         frame,
         extended: None,
+        may_be_read: false,
     };
     (id, point, message)
 }
@@ -122,9 +123,51 @@ fn a_request_is_given_to_another_connection_once_and_then_fails() {
     links.connected(point, connection(2));
     assert!(matches!(links.poll(), Some(Act::Send(_, over, ..)) if over == connection(2)));
     links.disconnected(point, connection(2));
-    assert!(matches!(links.poll(), Some(Act::Fail(failed, Failure::Unreachable)) if failed == id));
+    assert!(
+        matches!(links.poll(), Some(Act::Fail(failed, Failure::ConnectionLost)) if failed == id)
+    );
     assert!(links.poll().is_none());
     assert!(!links.settle(id, &point));
+}
+
+/// A request whose first connection closed under it.
+fn lost() -> (RequestId, PeerId, Links) {
+    let (id, point, message) = request();
+    let mut links = Links::default();
+    links.connected(point, connection(1));
+    links.send(id, point, message);
+    assert!(matches!(links.poll(), Some(Act::Send(_, over, ..)) if over == connection(1)));
+    links.disconnected(point, connection(1));
+    assert!(is_dial(links.poll(), point));
+    links.dialled(point, connection(2));
+    (id, point, links)
+}
+
+#[test]
+fn a_request_that_may_have_arrived_is_told_so_though_the_point_is_gone() {
+    let (id, point, mut links) = lost();
+    links.dial_failed(point, connection(2), &DialError::NoAddresses);
+    let told = links.poll();
+    assert!(matches!(told, Some(Act::Fail(failed, Failure::ConnectionLost)) if failed == id));
+
+    let (id, point, mut links) = lost();
+    links.connected(point, connection(2));
+    assert!(matches!(links.poll(), Some(Act::Send(_, over, ..)) if over == connection(2)));
+    let told = links.failed(id, &point, Failure::Unreachable);
+    assert_eq!(told, Some(Failure::ConnectionLost));
+    assert_eq!(links.failed(id, &point, Failure::Unreachable), None);
+
+    let (id, point, mut links) = lost();
+    links.connected(point, connection(2));
+    let told = links.failed(id, &point, Failure::EndOfStream);
+    assert_eq!(told, Some(Failure::EndOfStream));
+
+    let (id, point, message) = request();
+    let mut links = Links::default();
+    links.connected(point, connection(1));
+    links.send(id, point, message);
+    let told = links.failed(id, &point, Failure::Unreachable);
+    assert_eq!(told, Some(Failure::Unreachable), "there was no stream");
 }
 
 #[test]

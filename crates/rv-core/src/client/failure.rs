@@ -39,14 +39,16 @@ pub enum Failure {
     /// The point broke the protocol.
     #[error("the point broke the protocol: {0}")]
     Broken(Breach),
+    /// The connection was lost under the request, which may have arrived.
+    #[error("the connection to the point was lost")]
+    ConnectionLost,
     /// The stream ended or was reset without a byte of an answer.
     #[error("the point closed the stream without an answer")]
     EndOfStream,
     /// The answer did not come in time.
     #[error("the point did not answer in time")]
     TimedOut,
-    /// No connection to the point, no stream on it, or the connection was lost under the request,
-    /// which may have arrived.
+    /// No connection to the point, or no stream on it: the request was not sent.
     #[error("cannot reach the point")]
     Unreachable,
     /// Our own record could not be signed.
@@ -144,7 +146,7 @@ impl Failure {
     /// Whether it says that the point cannot be reached at all.
     pub(super) const fn is_of_point(&self) -> bool {
         match self {
-            Self::TimedOut | Self::Unreachable | Self::Unsupported => true,
+            Self::ConnectionLost | Self::TimedOut | Self::Unreachable | Self::Unsupported => true,
             Self::Broken(_) | Self::EndOfStream | Self::Unsigned => false,
         }
     }

@@ -98,7 +98,7 @@ fn a_register_whose_connection_is_lost_after_unregister_is_taken_out_again() {
     let first = driver.request();
     driver.client.handle_written(driver.now, first.id);
     driver.outputs();
-    driver.fail(register.id, Failure::Unreachable);
+    driver.fail(register.id, Failure::ConnectionLost);
     let again = driver.sleep_until_request();
     assert_eq!(again.request, Wanted::Unregister { namespace: chat() });
     driver.client.handle_written(driver.now, again.id);
@@ -111,7 +111,7 @@ fn unregister_after_a_register_whose_connection_was_lost_is_written() {
     let mut driver = Driver::new(1);
     driver.register(HERE);
     let register = driver.request();
-    driver.fail(register.id, Failure::Unreachable);
+    driver.fail(register.id, Failure::ConnectionLost);
     driver.outputs();
     let leaving = driver
         .client
@@ -125,6 +125,23 @@ fn unregister_after_a_register_whose_connection_was_lost_is_written() {
         failures: Vec::new(),
     };
     assert!(driver.events().contains(&done));
+    assert_eq!(driver.client.registrations(), []);
+}
+
+#[test]
+fn a_register_that_was_never_sent_needs_no_second_unregister() {
+    let mut driver = Driver::new(1);
+    driver.register(HERE);
+    let register = driver.request();
+    driver
+        .client
+        .unregister(driver.now, HERE, &chat())
+        .expect("unregisters");
+    let first = driver.request();
+    driver.client.handle_written(driver.now, first.id);
+    driver.outputs();
+    driver.fail(register.id, Failure::Unreachable);
+    assert_eq!(driver.requests().len(), 0);
     assert_eq!(driver.client.registrations(), []);
 }
 

@@ -104,6 +104,18 @@ impl Scene {
         })
     }
 
+    /// Why registrations failed there, in the client's own words.
+    pub(crate) fn failures_at(&self, at: PeerId) -> Vec<Failure> {
+        self.node.all(|event| match event {
+            Event::RegistrationFailed {
+                point,
+                cause: Cause::Failed(failure),
+                ..
+            } if *point == at => Some(failure.clone()),
+            _ => None,
+        })
+    }
+
     /// What a whole listing of `ns` comes to there.
     pub(crate) async fn discover_at(&self, point: PeerId) -> Result<usize, Told> {
         let here = self.client.point(point);

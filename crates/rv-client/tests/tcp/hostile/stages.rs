@@ -114,6 +114,29 @@ async fn a_point_that_cuts_every_connection_cannot_be_reached() {
 }
 
 #[tokio::test]
+async fn a_register_that_may_have_arrived_is_told_apart_from_one_that_was_never_sent() {
+    let scene = Scene::start(impatient()).await;
+    let mut point = MuxedPoint::start().await;
+    let peer = point.at.0;
+    scene.meet(point.at.clone()).await;
+    let breaks = async {
+        // Then it is gone, so that nothing can be sent once more.
+        serve(point.accept().await, Stage::Asked, Break::Connection).await;
+        drop(point);
+    };
+    let (told, ()) = futures::join!(scene.register_at(peer), breaks);
+    assert_eq!(told, Err(Told::Unreachable));
+    assert_eq!(scene.failures_at(peer)[0], Failure::ConnectionLost);
+
+    let nobody = plain_listener(b"").await;
+    let peer = nobody.0;
+    scene.meet(nobody).await;
+    assert_eq!(scene.register_at(peer).await, Err(Told::Unreachable));
+    assert_eq!(scene.failures_at(peer)[0], Failure::Unreachable);
+    scene.healthy_goes_on("after all").await;
+}
+
+#[tokio::test]
 async fn garbage_instead_of_a_negotiation_breaks_the_protocol() {
     let garbage: [&[u8]; 3] = [
         b"\x03xy\n",

@@ -90,12 +90,11 @@ fn may_have_registered(reply: &Reply) -> bool {
     match reply {
         Reply::Granted { .. } | Reply::Written => true,
         Reply::Failed(Cause::Failed(failure)) => match failure {
-            // A connection that is lost may be lost after the request was read.
             Failure::Broken(_)
+            | Failure::ConnectionLost
             | Failure::EndOfStream
-            | Failure::TimedOut
-            | Failure::Unreachable => true,
-            Failure::Unsigned | Failure::Unsupported => false,
+            | Failure::TimedOut => true,
+            Failure::Unreachable | Failure::Unsigned | Failure::Unsupported => false,
         },
         Reply::Failed(
             Cause::Bound(_)
