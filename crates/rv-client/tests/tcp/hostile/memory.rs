@@ -5,13 +5,17 @@
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use rv_client::rv_core::client::ClientConfig;
+use rv_client::Config;
+use rv_client::rv_core::client::{Bound, CacheLimits, Cause, ClientConfig, Discovered};
 use rv_client::rv_proto::{Request, encode_frame};
 
-use super::scene::impatient;
+use super::scene::{cause_at, impatient};
 use super::wicked::{Reply, WickedPoint};
 use super::wire::*;
 use crate::support::*;
@@ -142,6 +146,79 @@ async fn a_crowd_of_100_000_is_held_as_far_as_the_bounds_on_entries_go() {
     assert_eq!(cached.await, bounds.cache.peers_per_namespace);
     // 50,000 peers in a listing, and the 20,000 of them that are cached.
     assert_peak(before, 128);
+}
+
+/// A page of a thousand peers that no page before had, with records of 3.4 kB.
+fn heavy_crowd(page_number: u32) -> Vec<u8> {
+    let long = "a".repeat(270);
+    let address = |port| format!("/dns4/{long}/tcp/{port}").parse::<Multiaddr>();
+    let addresses = (1..=12).map(|port| address(port).expect("a good address").to_vec());
+    let addresses: Vec<_> = addresses.collect();
+    let entry = |index| {
+        let peer = nobody(page_number * 1_000 + index);
+        good_entry("ns", &plain(&peer, &addresses))
+    };
+    let entries: Vec<_> = (0..1_000).map(entry).collect();
+    page(&entries, &page_number.to_be_bytes())
+}
+
+#[tokio::test]
+async fn a_crowd_with_large_records_is_held_as_far_as_the_bounds_on_bytes_go() {
+    if !is_alone("a_crowd_with_large_records_is_held_as_far_as_the_bounds_on_bytes_go") {
+        return;
+    }
+    let healthy = own_point(120).await;
+    let at = (healthy.peer(), healthy.address.clone());
+    let (other, registered) = client_of([at.clone()]).await;
+    let granted = within("grant", registered.register(namespace("ns"), ttl(600))).await;
+    granted.expect("granted");
+    let count = AtomicU32::new(0);
+    let point = WickedPoint::start(move |request| match request {
+        // Each listing brings peers that none before it had.
+        Request::Discover(_) => {
+            Reply::Keep(heavy_crowd(count.fetch_add(1, Ordering::Relaxed)).into())
+        }
+        _ => Reply::Silence,
+    })
+    .await;
+    let impatient = impatient();
+    let patient = Config {
+        client: ClientConfig {
+            straggler_wait: Duration::from_secs(60),
+            straggler_wait_total: Duration::from_secs(60),
+            ..impatient.client
+        },
+        ..impatient
+    };
+    let bounds = ClientConfig::default();
+    let points = [at, point.at.clone()];
+    let (node, client) = client_of_with(patient, points).await;
+    let (before, _) = resident_mib();
+    let (mut of_other, mut of_crowd) = (0, 0);
+    for _ in 0..2 {
+        let found = within("listing", client.discover(scope("ns"), None)).await;
+        let found = found.expect("the healthy point answers");
+        let max = bounds.listing_bytes_max;
+        let cut = Cause::Bound(Bound::Bytes { max });
+        assert_eq!(cause_at(&found, point.at.0), Some(cut));
+        assert_eq!(cause_at(&found, healthy.peer()), None);
+        let bytes = |it: &Discovered| CacheLimits::bytes_of(&it.namespace, &it.record);
+        let (others, crowd): (Vec<_>, Vec<_>) = found.peers.iter().partition(|it| it.is_verified());
+        assert_eq!(others.len(), 1);
+        (of_other, of_crowd) = (bytes(others[0]), bytes(crowd[0]));
+        let pages = (max / of_crowd).div_ceil(1_000);
+        assert_eq!(crowd.len(), pages * 1_000);
+    }
+    let cached = node.with(|swarm| swarm.behaviour().peers(&scope("ns"), None));
+    let cached = cached.await;
+    let of_two = 2 * CacheLimits::NAMESPACE_BYTES + of_other;
+    assert_eq!(
+        cached.len(),
+        1 + (bounds.cache.bytes_total - of_two) / of_crowd
+    );
+    assert!(cached.iter().any(|it| it.peer() == other.peer));
+    // What is cached, what the second listing holds, and a page.
+    assert_peak(before, 288);
 }
 
 #[tokio::test]
