@@ -437,6 +437,16 @@ async fn the_protocol_has_the_names_that_are_configured() {
     assert_eq!(stream.peers(NAMESPACE).await, []);
     client.open_as(usual).await.expect_err("no other is");
     let extension = StreamProtocol::new("/rendezvous/ext/1.0.0");
-    let mut stream = client.open_as(extension).await.expect("it is always there");
+    let refused = client.open_as(extension.clone()).await;
+    refused.expect_err("nor the extension's, without the specification's");
+
+    let config = Config {
+        protocols: vec![canvas, usual],
+        ..Config::default()
+    };
+    let point = Point::in_memory(config).await;
+    let client = RawClient::connect(&point).await;
+    let stream = client.open_as(extension).await;
+    let mut stream = stream.expect("it is there beside the specification's");
     assert_eq!(stream.peers(NAMESPACE).await, []);
 }

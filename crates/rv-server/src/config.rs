@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use libp2p_swarm::StreamProtocol;
 use rv_core::{Limits, Rules, RulesError};
+use rv_proto::EXTENSION_PROTOCOL;
 use thiserror::Error;
 
 /// The protocol's name in the specification.
@@ -12,8 +13,9 @@ pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 /// Everything that can be set about a point. The default is what a public point wants.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names of the protocol that speak these messages. Default `/rendezvous/1.0.0`. The one that
-    /// announces the extension is always there beside them.
+    /// Names of the protocol that speak these messages. Default `/rendezvous/1.0.0`, and the one
+    /// that announces the extension beside it. Under other names alone, only who knows these names
+    /// meets this point.
     pub protocols: Vec<StreamProtocol>,
     /// What one request may ask.
     pub rules: Rules,
@@ -39,6 +41,10 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.protocols.is_empty() {
             return Err(ConfigError::Protocols);
+        }
+        let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
+        if self.protocols.contains(&extension) && !self.protocols.contains(&PROTOCOL) {
+            return Err(ConfigError::Extension);
         }
         if self.streams.streams_per_connection == 0 {
             return Err(ConfigError::Streams);
@@ -113,6 +119,11 @@ impl Default for StreamLimits {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The name of the extension without the specification's: public clients would come under it.
+    #[error(
+        "{EXTENSION_PROTOCOL} is there by itself beside {PROTOCOL}, and nowhere else: leave it out"
+    )]
+    Extension,
     /// No name of the protocol.
     #[error("no protocol name: give at least one, the usual is {PROTOCOL}")]
     Protocols,

@@ -9,9 +9,12 @@ use libp2p_swarm::{Stream, StreamProtocol};
 use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
+use crate::config::PROTOCOL;
 
 /// Every configured protocol name; all speak the same messages. In front of them the extension's,
-/// so that what comes of it tells whether the point has it, be there identify or not.
+/// so that what comes of it tells whether the point has it, be there identify or not; but only where
+/// the specification's name is among them, so that a network with a name of its own meets no public
+/// point.
 #[derive(Clone, Debug)]
 pub struct Protocols {
     pub(super) config: Arc<Config>,
@@ -24,13 +27,12 @@ impl UpgradeInfo for Protocols {
     type InfoIter = std::vec::IntoIter<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
+        let configured = &self.config.protocols;
         let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
-        let mut names: Vec<_> = self
-            .has_extension
-            .then_some(extension)
-            .into_iter()
-            .collect();
-        names.extend_from_slice(&self.config.protocols);
+        let offers_extension = self.has_extension && configured.contains(&PROTOCOL);
+        let others = configured.iter().filter(|name| **name != extension);
+        let first = offers_extension.then_some(&extension);
+        let names: Vec<_> = first.into_iter().chain(others).cloned().collect();
         names.into_iter()
     }
 }

@@ -6,7 +6,7 @@ mod endless;
 mod entries;
 mod frames;
 mod memory;
-mod muxed;
+pub(crate) mod muxed;
 mod scene;
 mod slow;
 mod stages;

@@ -4,6 +4,7 @@ mod dialling;
 mod every_dialect;
 mod hostile;
 mod own_point;
+mod protocols;
 mod raw_point;
 mod scenarios;
 mod several_points;

@@ -9,9 +9,10 @@ use libp2p_swarm::{Stream, StreamProtocol};
 use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
+use crate::config::PROTOCOL;
 
-/// Every configured protocol name, and the one that announces the extension; all speak the same
-/// messages.
+/// Every configured protocol name, and beside the specification's the one that announces the
+/// extension; all speak the same messages.
 #[derive(Clone, Debug)]
 pub struct Protocols(Arc<Config>);
 
@@ -28,7 +29,8 @@ impl UpgradeInfo for Protocols {
     fn protocol_info(&self) -> Self::InfoIter {
         let mut names = self.0.protocols.clone();
         let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
-        if !names.contains(&extension) {
+        // A network with a name of its own is met under that name alone.
+        if names.contains(&PROTOCOL) && !names.contains(&extension) {
             names.push(extension);
         }
         names.into_iter()

@@ -139,15 +139,33 @@ impl MuxedStream {
         self.write(NAME).await;
     }
 
+    /// Has none of the names that are proposed. Returns them, in their order.
+    pub(crate) async fn refuse_all(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut proposal = self.read_proposal().await;
+        self.write(HEADER).await;
+        while let [_, name @ .., b'\n'] = &proposal[..] {
+            names.push(String::from_utf8_lossy(name).into_owned());
+            self.write(NOT_AVAILABLE).await;
+            proposal = self.try_read_frame().await.unwrap_or_default();
+        }
+        names
+    }
+
     /// Reads what stands behind its length, if that is below 128, length included.
     pub(crate) async fn read_frame(&mut self) -> Vec<u8> {
+        self.try_read_frame().await.expect("an open stream")
+    }
+
+    /// The same; `None` if the stream ends instead.
+    async fn try_read_frame(&mut self) -> Option<Vec<u8>> {
         let mut frame = vec![0];
         let read = within("length", self.0.read_exact(&mut frame)).await;
-        read.expect("an open stream");
+        read.ok()?;
         frame.resize(1 + usize::from(frame[0]), 0);
         let read = within("frame", self.0.read_exact(&mut frame[1..])).await;
-        read.expect("an open stream");
-        frame
+        read.ok()?;
+        Some(frame)
     }
 
     /// Writes as long as the client takes it.

@@ -87,6 +87,10 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ),
         (r#"protocols = []"#, "give at least one"),
         (
+            r#"protocols = ["/my-net/1", "/rendezvous/ext/1.0.0"]"#,
+            "/rendezvous/ext/1.0.0 is there by itself beside /rendezvous/1.0.0, and nowhere else",
+        ),
+        (
             r#"protocols = ["rendezvous"]"#,
             "\"rendezvous\" is not valid: use",
         ),
