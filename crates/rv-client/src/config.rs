@@ -30,14 +30,14 @@ pub struct Config {
     /// read. Default 2 s. After that, that it was written has to be enough.
     pub unregister_linger: Duration,
     /// Found peers whose addresses are offered to whoever in this swarm dials them by their id:
-    /// as many with signed records, and as many with unsigned ones. Default 10,000: at four
-    /// addresses each about 10 MB, twice. Above it, the one that is listed for the shortest time is
+    /// as many with signed records, and as many with unsigned ones. Default 10,000,
+    /// half of what is cached of one namespace. Above it, the one that is listed for the shortest time is
     /// left out.
     pub found_peers_max: usize,
     /// Bytes of these peers, counted as
     /// [`CacheLimits`](rv_core::client::CacheLimits) does: as many of signed ones, and as many of
-    /// unsigned ones. Default 16 MiB, which is a little more than as many peers take whose records
-    /// are ordinary. Above it likewise.
+    /// unsigned ones. Default 16 MiB: 10,000 peers with four addresses, or 1,100 with the largest
+    /// records. Above it likewise.
     pub found_bytes_max: usize,
     /// Whether found peers are dialled, whom and how fast. Default `None`: finding and dialling are
     /// two things, and most applications choose for themselves.

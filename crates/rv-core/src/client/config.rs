@@ -64,7 +64,7 @@ pub struct ClientConfig {
     pub listing_entries_max: usize,
     /// Bytes of the entries of one listing at one point, counted as
     /// [`CacheLimits::bytes_of`] does. Default 96 MiB: 50,000 signed peers with four addresses, or
-    /// a sixth as many with the largest records. Above it the listing ends with
+    /// some 6,500 with the largest records. Above it the listing ends with
     /// [`Bound::Bytes`](super::Bound::Bytes); the page that goes above it is told.
     pub listing_bytes_max: usize,
     /// Pages of one listing. Default 1,000: there are points that give 64 entries a page. Above it
@@ -95,7 +95,7 @@ pub struct CacheLimits {
     pub peers_total: usize,
     /// Bytes of them, counted as [`bytes_of`](Self::bytes_of) does, where what several points say
     /// in the same words counts once. Default 128 MiB: as many peers as the bound above allows,
-    /// if their records are small. With the largest records it is some 15,000.
+    /// if their records are small. With the largest records it is some 8,600.
     pub bytes_total: usize,
 }
 

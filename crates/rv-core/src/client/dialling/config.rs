@@ -32,7 +32,8 @@ pub struct DiallingConfig {
     /// How long a connection lasts that is no failure. Default 1 min: above the usual idle timeout,
     /// so that peers with whom there is nothing to do are not dialled again and again.
     pub lasting_min: Duration,
-    /// Peers that wait to be dialled. Default 2,000: half an hour of dials, about 2 MB. Above it,
+    /// Peers that wait to be dialled. Default 2,000: half an hour of dials. Their records are
+    /// mostly shared with the cache; where they are not, 2 to 30 MB. Above it,
     /// the point with most of them loses the one whose turn comes last.
     pub waiting_max: usize,
     /// Peers whose failures are remembered. Default 10,000: about 2 MB. Above it, the one whose
