@@ -31,8 +31,8 @@ pub struct Config {
     pub unregister_linger: Duration,
     /// Found peers whose addresses are offered to whoever in this swarm dials them by their id:
     /// as many with signed records, and as many with unsigned ones. Default 10,000,
-    /// half of what is cached of one namespace. Above it, the one that is listed for the shortest time is
-    /// left out.
+    /// half of what is cached of one namespace. Above it, the one that is listed for the
+    /// shortest time is left out.
     pub found_peers_max: usize,
     /// Bytes of these peers, counted as
     /// [`CacheLimits`](rv_core::client::CacheLimits) does: as many of signed ones, and as many of

@@ -12,9 +12,9 @@ use crate::Config;
 use crate::config::PROTOCOL;
 
 /// Every configured protocol name; all speak the same messages. In front of them the extension's,
-/// so that what comes of it tells whether the point has it, be there identify or not; but only where
-/// the specification's name is among them, so that a network with a name of its own meets no public
-/// point.
+/// so that what comes of it tells whether the point has it, be there identify or not; but only
+/// where the specification's name is among them, so that a network with a name of its own meets no
+/// public point.
 #[derive(Clone, Debug)]
 pub struct Protocols {
     pub(super) config: Arc<Config>,
