@@ -107,7 +107,6 @@ impl Agenda {
         due
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.times.len()
     }

@@ -96,6 +96,12 @@ impl Client {
         self.requests.len()
     }
 
+    /// How many timers run: at most one for each request, operation, watch and point, two for each
+    /// registration, and two of the client itself.
+    pub fn timers(&self) -> usize {
+        self.agenda.len()
+    }
+
     /// How many peers are in the cache, one in two namespaces twice.
     pub fn peers_cached(&self) -> usize {
         PeerCache::len(&self.cache)

@@ -1,0 +1,167 @@
+//! The links: what is on its way, and what becomes of each message.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use rv_core::client::{Failure, RequestId};
+use rv_proto::{Response, Time};
+
+use super::case::Link;
+use super::seen::Sent;
+use crate::Dice;
+
+/// Something on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Parcel {
+    /// A connection stands now.
+    Connected { client: usize, point: usize },
+    /// What becomes of a request, as its client sees it.
+    Outcome {
+        client: usize,
+        point: usize,
+        id: RequestId,
+        outcome: Outcome,
+    },
+    /// The point starts again.
+    PointUp { point: usize, keeps_store: bool },
+    /// A request on its way to a point.
+    Request {
+        client: usize,
+        point: usize,
+        id: RequestId,
+        sent: Sent,
+        bytes: Bytes,
+        /// The connection that it travels on; `None` if the point had read it already.
+        connection: Option<u64>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Failure(Failure),
+    Response(Box<Response>),
+    Written,
+}
+
+/// What is on its way, and which connections stand.
+#[derive(Debug)]
+pub(crate) struct Network {
+    parcels: BTreeMap<(Time, u64), Parcel>,
+    count: u64,
+    open: BTreeMap<(usize, usize), u64>,
+    /// Writes whose last message was lost: see [`Network::may_lose`].
+    lost_before: BTreeSet<(usize, usize, Sent)>,
+    seed: u64,
+    drawn: BTreeMap<(usize, usize), u64>,
+}
+
+/// What becomes of one message: when its copies arrive, in milliseconds. None is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fate {
+    pub(crate) delays_millis: Vec<u64>,
+    pub(crate) is_late: bool,
+}
+
+impl Network {
+    /// The shortest way.
+    pub(crate) const DELAY_MILLIS_MIN: u64 = 5;
+    /// The longest way when nothing is wrong.
+    pub(crate) const CALM_MILLIS_MAX: u64 = 50;
+    /// How late the late ones are.
+    const LATE_MILLIS: (u64, u64) = (5_000, 90_000);
+
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self {
+            parcels: BTreeMap::new(),
+            count: 0,
+            open: BTreeMap::new(),
+            lost_before: BTreeSet::new(),
+            seed,
+            drawn: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, at: Time, parcel: Parcel) {
+        self.count += 1;
+        self.parcels.insert((at, self.count), parcel);
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Time> {
+        self.parcels.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<Parcel> {
+        let first = self.parcels.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+
+    pub(crate) fn connection(&self, client: usize, point: usize) -> Option<u64> {
+        self.open.get(&(client, point)).copied()
+    }
+
+    /// The connection between two, and whether it had to be made.
+    pub(crate) fn connect(&mut self, client: usize, point: usize) -> (u64, bool) {
+        if let Some(open) = self.connection(client, point) {
+            return (open, false);
+        }
+        self.count += 1;
+        self.open.insert((client, point), self.count);
+        (self.count, true)
+    }
+
+    pub(crate) fn disconnect(&mut self, client: usize, point: usize) {
+        self.open.remove(&(client, point));
+    }
+
+    /// The dice of a link. Each has its own, so that what happens elsewhere changes nothing here.
+    pub(crate) fn dice(&mut self, client: usize, point: usize) -> Dice {
+        let drawn = self.drawn.entry((client, point)).or_default();
+        *drawn += 1;
+        let link = (client as u64) << 32 | (point as u64) << 24;
+        Dice::fork(self.seed, link ^ (*drawn << 40) ^ 7)
+    }
+
+    /// Decides on one message. `lost` is how many in a hundred are.
+    pub(crate) fn fate(dice: &mut Dice, link: &Link, lost: u64, may_lose: bool) -> Fate {
+        let most = link.delay_millis_max.max(Self::CALM_MILLIS_MAX);
+        let way = |dice: &mut Dice| dice.within(Self::DELAY_MILLIS_MIN, most);
+        let (is_lost, is_late) = (dice.chance(lost), dice.chance(link.late));
+        let first = way(dice);
+        let (is_doubled, second) = (dice.chance(link.doubled), way(dice));
+        let (least, latest) = Self::LATE_MILLIS;
+        let late = dice.within(least, latest);
+        if (is_lost || is_late) && !may_lose {
+            return Fate { delays_millis: vec![first], is_late: false };
+        }
+        if is_lost {
+            return Fate { delays_millis: vec![], is_late: false };
+        }
+        if is_late {
+            return Fate { delays_millis: vec![late], is_late: true };
+        }
+        let mut delays_millis = vec![first];
+        if is_doubled {
+            delays_millis.push(second);
+        }
+        Fate { delays_millis, is_late: false }
+    }
+
+    /// Whether a write at the first point may be lost: never two in a row for one registration,
+    /// which is what the shortest ttl leaves time for.
+    pub(crate) fn may_lose(&self, client: usize, point: usize, sent: Sent) -> bool {
+        match sent {
+            Sent::Discover { .. } => true,
+            Sent::Register { .. } | Sent::Unregister { .. } => {
+                point > 0 || !self.lost_before.contains(&(client, point, sent))
+            }
+        }
+    }
+
+    pub(crate) fn note_loss(&mut self, client: usize, point: usize, sent: Sent, is_lost: bool) {
+        if is_lost {
+            self.lost_before.insert((client, point, sent));
+        } else {
+            self.lost_before.remove(&(client, point, sent));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Everything stays within its bounds, and nobody asks more often than the pauses allow.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rv_core::client::ClientConfig;
+use rv_proto::Time;
+
+use super::discovers::pages_max;
+use super::{Oracle, Place, Promise, Settles, Violation, broken, pause_max};
+use crate::client::seen::{Call, Seen, Sent};
+use crate::client::world::World;
+
+/// Watches [`Promise::Bounds`].
+#[derive(Debug)]
+pub struct Bounds {
+    config: ClientConfig,
+    /// The last REGISTERs of one registration, since the application asked for something.
+    burst: BTreeMap<Place, VecDeque<Time>>,
+    /// What was sent to a point since it last answered.
+    silence: BTreeMap<(usize, usize), Silence>,
+    granted: BTreeMap<Place, (Time, u64)>,
+    /// DISCOVERs in the calm.
+    polls: BTreeMap<Place, u32>,
+    ttl_secs_min: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    since: Time,
+    sent: u32,
+    calls: u32,
+}
+
+impl Bounds {
+    /// REGISTERs of one attempt, in quick succession: another dialect, a higher `seq` twice each,
+    /// one for a later call and one for addresses.
+    const REGISTERS_MAX: usize = 8;
+
+    /// What is out or due when a point falls silent: one of each machine.
+    const MACHINES_MAX: u32 = 8;
+
+    pub(super) const fn new(config: ClientConfig) -> Self {
+        Self {
+            config,
+            burst: BTreeMap::new(),
+            silence: BTreeMap::new(),
+            granted: BTreeMap::new(),
+            polls: BTreeMap::new(),
+            ttl_secs_min: 7_200,
+        }
+    }
+
+    /// How many requests a client sends to a point that says nothing for so long: what was under
+    /// way, and then one after each pause, which doubles to its cap and is cut by a half at most.
+    pub fn tries_max(config: &ClientConfig, ttl_secs_min: u64, silent: Duration) -> u32 {
+        let cap = pause_max(config, ttl_secs_min);
+        let (mut pause, mut spent, mut tries) = (config.backoff_min, Duration::ZERO, 0);
+        while spent < silent {
+            spent += pause.min(cap) / 2;
+            pause = (pause * 2).min(cap);
+            tries += 1;
+        }
+        Self::MACHINES_MAX + tries
+    }
+
+    fn sent(&mut self, world: &World, place: Place, sent: Sent) -> Option<String> {
+        let (client, point, _) = place;
+        let silence = self.silence.entry((client, point)).or_insert(Silence {
+            since: world.now,
+            ..Silence::default()
+        });
+        silence.sent += 1;
+        let silent = world.now.saturating_since(silence.since);
+        let most = Self::tries_max(&self.config, self.ttl_secs_min, silent) + 2 * silence.calls;
+        if silence.sent > most {
+            let count = silence.sent;
+            return Some(format!(
+                "client {client} sent {count} requests to point {point}, silent for {silent:?}"
+            ));
+        }
+        match sent {
+            Sent::Register { .. } => self.registers(world, place),
+            Sent::Discover { .. } => self.polls(world, place),
+            Sent::Unregister { .. } => None,
+        }
+    }
+
+    fn registers(&mut self, world: &World, place: Place) -> Option<String> {
+        let (client, point, name) = place;
+        let burst = self.burst.entry(place).or_default();
+        burst.push_back(world.now);
+        if burst.len() > Self::REGISTERS_MAX {
+            let first = burst.pop_front().unwrap_or_default();
+            if world.now.saturating_since(first) < self.config.backoff_min / 2 {
+                return Some(format!("client {client} storms point {point} in {name}"));
+            }
+        }
+        let (at, ttl_secs) = *self.granted.get(&place)?;
+        let ttl = Duration::from_secs(ttl_secs);
+        let settled_after = Settles::settled_after(&self.config, 7_200);
+        let calm_at = world.at_secs(world.shape.calm_at_secs);
+        let is_settled = at > calm_at.saturating_add(settled_after);
+        // It is counted from when the request was sent.
+        let way = Duration::from_secs(1);
+        let least = (ttl * 13 / 16).min(ttl - self.config.refresh_margin.min(ttl / 4));
+        let rested = world.now.saturating_since(at) + way;
+        (is_settled && rested < least)
+            .then(|| format!("client {client} refreshes at point {point} after {rested:?}"))
+    }
+
+    fn polls(&mut self, world: &World, place: Place) -> Option<String> {
+        let calm_at = world.at_secs(world.shape.calm_at_secs);
+        let settled_at = calm_at.saturating_add(self.config.request_timeout);
+        if world.now < settled_at {
+            return None;
+        }
+        let count = self.polls.entry(place).or_default();
+        *count += 1;
+        let calm_secs = world.now.saturating_since(settled_at).as_secs();
+        let pause_secs = (self.config.poll_min * 7 / 8).as_secs();
+        let polls = u32::try_from(calm_secs / pause_secs).expect("hours") + 2;
+        let most = polls * pages_max(world);
+        let (client, point, name) = place;
+        (*count > most).then(|| format!("client {client} polls point {point} in {name} {count} times"))
+    }
+}
+
+impl Oracle for Bounds {
+    fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
+        match *seen {
+            Seen::Sent { client, point, sent, .. } => {
+                let (Sent::Register { name } | Sent::Unregister { name } | Sent::Discover { name }) =
+                    sent;
+                if let Some(what) = self.sent(world, (client, point, name), sent) {
+                    return Err(broken(Promise::Bounds, world, what));
+                }
+            }
+            Seen::Answered { client, point } => {
+                self.silence.remove(&(client, point));
+            }
+            Seen::Called { client, call } => {
+                for (_, silence) in self.silence.iter_mut().filter(|((it, _), _)| *it == client) {
+                    silence.calls += 1;
+                }
+                self.burst.retain(|(it, ..), _| *it != client);
+                if let Call::Register { ttl_secs, .. } = call {
+                    self.ttl_secs_min = self.ttl_secs_min.min(ttl_secs);
+                }
+            }
+            Seen::Granted { client, point, name, ttl_secs, is_late: false } => {
+                self.granted.insert((client, point, name), (world.now, ttl_secs));
+            }
+            Seen::Forgot { .. }
+            | Seen::Granted { .. }
+            | Seen::Removed { .. }
+            | Seen::Told { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, world: &World) -> Result<(), Violation> {
+        let points = world.points.len();
+        for (number, node) in world.nodes.iter().enumerate().filter(|(_, it)| !it.is_gone) {
+            let client = &node.client;
+            let (out, cached, timers) =
+                (client.requests_out(), client.peers_cached(), client.timers());
+            let out_max = points * self.config.requests_per_point_max;
+            // A registration and its deadline, a watch, a retry; and a discovery, the cache, and
+            // the addresses.
+            let timers_max = out_max + points * (3 * world.shape.names + 1)
+                + self.config.operations_max.min(64) + 2;
+            let cached_max = self.config.cache.peers_total;
+            if out > out_max || cached > cached_max || timers > timers_max {
+                let what = format!(
+                    "client {number} has {out} requests out, {cached} peers and {timers} timers"
+                );
+                return Err(broken(Promise::Bounds, world, what));
+            }
+            // What is out at the client is out at its shell.
+            if out != node.out.len() {
+                let what = format!("client {number} waits for {out}, its shell for {}", node.out.len());
+                return Err(broken(Promise::Bounds, world, what));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! After the faults every wanted registration stands at every point, within one pause.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rv_core::client::ClientConfig;
+use rv_proto::Time;
+
+use super::{Oracle, Place, Promise, Violation, broken, pause_max, places};
+use crate::client::network::Network;
+use crate::client::samples::{client_peer, name};
+use crate::client::seen::{Call, Seen};
+use crate::client::world::World;
+
+/// Watches [`Promise::Settles`].
+#[derive(Debug)]
+pub struct Settles {
+    config: ClientConfig,
+    wanted: BTreeMap<(usize, usize), u64>,
+    granted: BTreeMap<Place, (Time, u64)>,
+    /// When a point lost a registration without the client being able to know.
+    forgot_at: BTreeMap<Place, Time>,
+    up_at: BTreeMap<usize, Time>,
+}
+
+impl Settles {
+    /// REGISTERs of one attempt, in quick succession: another dialect, a higher `seq` twice each.
+    const REGISTERS_MAX: u32 = 6;
+
+    pub(super) const fn new(config: ClientConfig) -> Self {
+        Self {
+            config,
+            wanted: BTreeMap::new(),
+            granted: BTreeMap::new(),
+            forgot_at: BTreeMap::new(),
+            up_at: BTreeMap::new(),
+        }
+    }
+
+    /// How long after the faults, or after its point is up, a registration stands at the latest:
+    /// what is out times out, one pause passes, and one attempt is made.
+    pub fn settled_after(config: &ClientConfig, ttl_secs: u64) -> Duration {
+        let way = Duration::from_millis(4 * Network::CALM_MILLIS_MAX);
+        config.request_timeout
+            + pause_max(config, ttl_secs)
+            + config.address_debounce
+            + config.backoff_min
+            + way * Self::REGISTERS_MAX
+    }
+
+    /// When the registration has to stand.
+    fn due_at(&self, world: &World, place: Place, ttl_secs: u64) -> Time {
+        let calm_at = world.at_secs(world.shape.calm_at_secs);
+        let up_at = self.up_at.get(&place.1).copied().unwrap_or_default();
+        let mut from = calm_at.max(up_at);
+        if let (Some(forgot_at), Some((at, granted_secs))) =
+            (self.forgot_at.get(&place), self.granted.get(&place))
+            && forgot_at >= at
+        {
+            // The client cannot know before it refreshes.
+            let refreshed_after = Duration::from_secs(*granted_secs) * 7 / 8;
+            from = from.max(at.saturating_add(refreshed_after));
+        }
+        from.saturating_add(Self::settled_after(&self.config, ttl_secs))
+    }
+}
+
+impl Oracle for Settles {
+    fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
+        match *seen {
+            Seen::Called { client, call: Call::Register { name, ttl_secs } } => {
+                self.wanted.insert((client, name), ttl_secs);
+            }
+            Seen::Called { client, call: Call::Unregister { name, .. } } => {
+                self.wanted.remove(&(client, name));
+            }
+            Seen::Called { client, call: Call::Crash } => {
+                self.wanted.retain(|(it, _), _| *it != client);
+            }
+            Seen::Granted { client, point, name, ttl_secs, is_late } => {
+                let place = (client, point, name);
+                if is_late {
+                    // It may be shorter than what the client believes in, and elsewhere.
+                    self.forgot_at.insert(place, world.now);
+                    let (_, before) = self.granted.get(&place).copied().unwrap_or_default();
+                    self.granted.insert(place, (world.now, ttl_secs.max(before)));
+                } else {
+                    self.granted.insert(place, (world.now, ttl_secs));
+                }
+            }
+            Seen::Removed { client, point, name, is_late: true } => {
+                self.forgot_at.insert((client, point, name), world.now);
+            }
+            Seen::Forgot { point, .. } => {
+                self.up_at.insert(point, world.now);
+                for place in places(world).filter(|place| place.1 == point) {
+                    self.forgot_at.insert(place, world.now);
+                }
+            }
+            Seen::Answered { .. }
+            | Seen::Called { .. }
+            | Seen::Removed { .. }
+            | Seen::Sent { .. }
+            | Seen::Told { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, world: &World) -> Result<(), Violation> {
+        if !world.is_calm() {
+            return Ok(());
+        }
+        for place in places(world) {
+            let (client, point, number) = place;
+            let Some(ttl_secs) = self.wanted.get(&(client, number)) else {
+                continue;
+            };
+            if !world.points[point].is_up || world.now <= self.due_at(world, place, *ttl_secs) {
+                continue;
+            }
+            let peer = client_peer(client);
+            let held = world.points[point].held(world.now, peer, &name(number));
+            let Some(held) = held else {
+                let what = format!("client {client} is not at point {point} in {number}");
+                return Err(broken(Promise::Settles, world, what));
+            };
+            if !world.nodes[client].is_described_by(&held.record) {
+                let what = format!("client {client} is at point {point} with old addresses");
+                return Err(broken(Promise::Settles, world, what));
+            }
+        }
+        Ok(())
+    }
+}

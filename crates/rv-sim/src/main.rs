@@ -1,0 +1,61 @@
+//! Long runs of the simulations, and replays of a case.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use rv_sim::client::{Case, check, shrink};
+
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    network: Network,
+}
+
+#[derive(Debug, Subcommand)]
+enum Network {
+    /// Clients and points.
+    Client(Seeds),
+}
+
+/// Which cases.
+#[derive(Debug, Args)]
+struct Seeds {
+    /// How many seeds, one after the other.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().network {
+        Network::Client(seeds) => client(&seeds),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is a command, and its findings are its output")]
+fn client(seeds: &Seeds) -> ExitCode {
+    let mut failed = 0_u64;
+    let mut requests = 0;
+    for seed in (seeds.from..).take(usize::try_from(seeds.seeds).unwrap_or(usize::MAX)) {
+        let case = Case::of_seed(seed);
+        match check(&case) {
+            Ok(tally) => requests += tally.requests,
+            Err(violation) => {
+                failed += 1;
+                println!("seed {seed}: {violation}");
+                let (case, violation) = shrink(case, violation);
+                println!("shortest: {violation}\n{case:#?}");
+                println!("replay: cargo xtask sim client --seeds 1 --from {seed}");
+            }
+        }
+    }
+    println!("{} seeds, {requests} requests, {failed} failed", seeds.seeds);
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
