@@ -20,7 +20,8 @@
 //! A shell that keeps streams open tries a new one before it says [`Failure::EndOfStream`]: where
 //! an old stream ended says nothing about the request.
 //!
-//! `now` may jump. A step back counts as no time, a step forward as that much time. What nobody can
+//! `now` may jump. A step back counts as no time, and so does what passed between it and the call
+//! before; a step forward counts as that much time. What nobody can
 //! see is a step back after which no call comes before the clock has caught up: a shell whose clock
 //! may be set uses a monotonic one.
 //!
@@ -30,8 +31,9 @@
 //!   not later than a margin before its deadline. A granted ttl of 0 is a breach of the protocol;
 //!   one above 72 h is read as the one that was asked for.
 //! - Failures are followed by pauses that double up to a cap. Where a ttl is short, so is the cap.
-//! - A point that cannot be reached is tried by one request at a time, on behalf of all. What the
-//!   application asks for tries at once, and so does [`Client::handle_connected`].
+//! - A point that cannot be reached is tried by one request at a time, on behalf of all; but a
+//!   registration does not wait for a listing. What the application asks for tries at once, and so
+//!   does [`Client::handle_connected`].
 //! - A point that dies delays nobody: the machines of others do not know of it, and a discovery
 //!   waits for slow points only for a moment after the first is done.
 //! - Records that are signed are verified here. Unsigned ones are taken for what a point says.

@@ -27,6 +27,9 @@ struct Seeds {
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Say what failed, but look for no shorter case.
+    #[arg(long)]
+    no_shrink: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,8 +49,10 @@ fn client(seeds: &Seeds) -> ExitCode {
             Err(violation) => {
                 failed += 1;
                 println!("seed {seed}: {violation}");
-                let (case, violation) = shrink(case, violation);
-                println!("shortest: {violation}\n{case:#?}");
+                if !seeds.no_shrink {
+                    let (case, violation) = shrink(case, violation);
+                    println!("shortest: {violation}\n{case:#?}");
+                }
                 println!("replay: cargo xtask sim client --seeds 1 --from {seed}");
             }
         }

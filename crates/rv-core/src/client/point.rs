@@ -40,11 +40,18 @@ pub(super) enum Health {
         failure: Failure,
         failures: u32,
         retry_at: Time,
-        probe: Option<RequestId>,
+        probe: Option<Probe>,
     },
     #[default]
     Unknown,
     Up,
+}
+
+/// The request that tries a point which does not answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    id: RequestId,
+    is_registration: bool,
 }
 
 impl Point {
@@ -53,25 +60,37 @@ impl Point {
         if self.requests >= config.requests_per_point_max {
             return None;
         }
-        match self.health {
-            Health::Down {
-                retry_at, probe, ..
-            } if probe.is_some() || retry_at > now => None,
-            Health::Down { .. } | Health::Unknown | Health::Up => self.waiting.pop_first(),
+        if let Health::Down {
+            retry_at, probe, ..
+        } = &self.health
+        {
+            // A listing may take longer than a registration has left.
+            let may_overtake = |probe: &Probe| {
+                !probe.is_registration
+                    && matches!(self.waiting.first(), Some(Work::Registration(_)))
+            };
+            if *retry_at > now || probe.as_ref().is_some_and(|it| !may_overtake(it)) {
+                return None;
+            }
         }
+        self.waiting.pop_first()
     }
 
-    pub(super) fn sent(&mut self, id: RequestId) {
+    pub(super) fn sent(&mut self, id: RequestId, work: &Work) {
         self.requests += 1;
         if let Health::Down { probe, .. } = &mut self.health {
-            *probe = Some(id);
+            let is_registration = matches!(work, Work::Registration(_));
+            *probe = Some(Probe {
+                id,
+                is_registration,
+            });
         }
     }
 
     pub(super) fn landed(&mut self, id: RequestId) {
         self.requests = self.requests.saturating_sub(1);
         if let Health::Down { probe, .. } = &mut self.health {
-            probe.take_if(|probe| *probe == id);
+            probe.take_if(|probe| probe.id == id);
         }
     }
 
@@ -98,7 +117,7 @@ impl Point {
         let failures = match &self.health {
             Health::Down {
                 failures, probe, ..
-            } if *probe == Some(id) => failures.saturating_add(1),
+            } if probe.is_some_and(|probe| probe.id == id) => failures.saturating_add(1),
             // One of several that were out when the first of them failed.
             Health::Down { .. } => return None,
             Health::Unknown | Health::Up => 1,

@@ -2,6 +2,7 @@
 
 mod leaving;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ pub(super) struct Registration {
     namespace: Namespace,
     goal: Goal,
     flight: Option<Flight>,
-    /// A REGISTER that is still out though nobody wants it.
-    orphan: Option<RequestId>,
-    /// The orphan was granted, so it has to be taken out again.
+    /// REGISTERs that are still out though nobody wants them.
+    orphans: BTreeSet<RequestId>,
+    /// An orphan was granted, so it has to be taken out again.
     leave_again: bool,
     held: Option<Held>,
     next_at: Option<Time>,
@@ -121,7 +122,7 @@ impl Registration {
             namespace,
             goal: Goal::Left { attempts: 0 },
             flight: None,
-            orphan: None,
+            orphans: BTreeSet::new(),
             leave_again: false,
             held: None,
             next_at: None,
@@ -240,7 +241,7 @@ impl Registration {
         id: RequestId,
         reply: Reply,
     ) -> Settled {
-        if self.orphan == Some(id) {
+        if self.orphans.remove(&id) {
             return self.settle_orphan(context.now, &reply);
         }
         let Some(flight) = self.flight.take_if(|flight| flight.id == id) else {
@@ -301,10 +302,10 @@ impl Registration {
     }
 
     /// Whether there is nothing left to do, so that it can be forgotten.
-    pub(super) const fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         !self.is_wanted()
             && self.flight.is_none()
-            && self.orphan.is_none()
+            && self.orphans.is_empty()
             && self.next_at.is_none()
     }
 

@@ -49,8 +49,8 @@ pub(crate) struct Network {
     parcels: BTreeMap<(Time, u64), Parcel>,
     count: u64,
     open: BTreeMap<(usize, usize), u64>,
-    /// Writes whose last message was lost: see [`Network::may_lose`].
-    lost_before: BTreeSet<(usize, usize, Sent)>,
+    /// Links whose last write was lost: see [`Network::may_lose`].
+    lost_before: BTreeSet<(usize, usize)>,
     seed: u64,
     drawn: BTreeMap<(usize, usize), u64>,
 }
@@ -146,22 +146,26 @@ impl Network {
         Fate { delays_millis, is_late: false }
     }
 
-    /// Whether a write at the first point may be lost: never two in a row for one registration,
+    /// Whether a message may be lost: at the first point never two writes of a client in a row,
     /// which is what the shortest ttl leaves time for.
     pub(crate) fn may_lose(&self, client: usize, point: usize, sent: Sent) -> bool {
         match sent {
             Sent::Discover { .. } => true,
             Sent::Register { .. } | Sent::Unregister { .. } => {
-                point > 0 || !self.lost_before.contains(&(client, point, sent))
+                point > 0 || !self.lost_before.contains(&(client, point))
             }
         }
     }
 
     pub(crate) fn note_loss(&mut self, client: usize, point: usize, sent: Sent, is_lost: bool) {
-        if is_lost {
-            self.lost_before.insert((client, point, sent));
-        } else {
-            self.lost_before.remove(&(client, point, sent));
+        match (sent, is_lost) {
+            (Sent::Discover { .. }, _) => {}
+            (Sent::Register { .. } | Sent::Unregister { .. }, true) => {
+                self.lost_before.insert((client, point));
+            }
+            (Sent::Register { .. } | Sent::Unregister { .. }, false) => {
+                self.lost_before.remove(&(client, point));
+            }
         }
     }
 }

@@ -71,9 +71,11 @@ impl Node {
         shifted(now, self.ahead_millis)
     }
 
-    /// Its clock is set. A shell that can be told calls at once: what nobody can see is a step
-    /// back after which no call comes.
+    /// Its clock is set. Its shell ticks: it called shortly before and calls shortly after, for what
+    /// passed since the call before a step back does not count, and a step back after which no
+    /// call comes is not seen.
     pub(crate) fn step(&mut self, now: Time, step_secs: i64) {
+        self.client.handle_timeout(self.clock(now));
         self.ahead_millis += step_secs * 1_000;
         self.client.handle_timeout(self.clock(now));
     }

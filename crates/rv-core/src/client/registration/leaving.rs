@@ -14,7 +14,7 @@ impl Registration {
         self.last_failure = None;
         match self.flight.as_ref().map(|flight| (flight.id, &flight.kind)) {
             Some((id, FlightKind::Register { .. })) => {
-                self.orphan = Some(id);
+                self.orphans.insert(id);
                 self.flight = None;
                 self.next_at = Some(now);
             }
@@ -64,7 +64,6 @@ impl Registration {
     }
 
     pub(super) fn settle_orphan(&mut self, now: Time, reply: &Reply) -> Settled {
-        self.orphan = None;
         if self.is_wanted() {
             return Settled::Open;
         }

@@ -9,8 +9,9 @@ use crate::client::world::World;
 
 /// Watches [`Promise::Holds`] at the first point, which is always up and keeps its clock.
 ///
-/// Its links may lose any message but the writes of one registration twice in a row: the shortest
-/// ttl leaves time for one more REGISTER after one that was lost.
+/// Its links may lose any DISCOVER, and any write of a client but two in a row: the shortest ttl
+/// leaves time for one more REGISTER after one that was lost, and at a point that seems to be down
+/// one registration tries for all.
 #[derive(Debug, Default)]
 pub struct Holds {
     standing: BTreeSet<(usize, usize)>,

@@ -31,6 +31,8 @@ pub struct Leaves {
 struct Leaving {
     name: usize,
     until: Time,
+    /// The application registers again.
+    is_withdrawn: bool,
 }
 
 impl Leaves {
@@ -59,6 +61,9 @@ impl Leaves {
     fn forget(&mut self, client: usize, name: usize) {
         self.out.retain(|(it, _, number)| (*it, *number) != (client, name));
         self.prompt.remove(&(client, name));
+        for ((it, _), leaving) in &mut self.leaving {
+            leaving.is_withdrawn |= (*it, leaving.name) == (client, name);
+        }
     }
 }
 
@@ -67,7 +72,11 @@ impl Oracle for Leaves {
         match seen {
             Seen::Called { client, call: Call::Unregister { operation, name } } => {
                 let until = world.now.saturating_add(Self::done_after(&self.config));
-                let leaving = Leaving { name: *name, until };
+                let leaving = Leaving {
+                    name: *name,
+                    until,
+                    is_withdrawn: false,
+                };
                 self.leaving.insert((*client, *operation), leaving);
                 if !world.shape.is_first_lossy {
                     let until = world.now.saturating_add(Self::gone_after());
@@ -91,7 +100,7 @@ impl Oracle for Leaves {
                 };
                 for point in 0..world.points.len() {
                     let has_failed = failures.iter().any(|(it, _)| *it == point_peer(point));
-                    if !has_failed {
+                    if !has_failed && !leaving.is_withdrawn {
                         self.out.insert((*client, point, leaving.name));
                     }
                 }

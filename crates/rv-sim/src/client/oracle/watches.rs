@@ -88,7 +88,10 @@ impl Oracle for Watches {
                     };
                     let is_true = world.points.iter().any(held);
                     let key = (reader, number, peer);
-                    if is_told == is_true {
+                    // Who is not known is answered in the default dialect, which not every record
+                    // has.
+                    let may_miss = !world.shape.has_identify && !is_told;
+                    if is_told == is_true || may_miss {
                         self.differs_since.remove(&key);
                         continue;
                     }
