@@ -25,7 +25,8 @@ usage: cargo xtask <command>
   tidy                the rules that no compiler checks
   codegen [--check]   write the generated sources, or say whether they are stale
   crash [--rounds N]  kill a serving point N times (default 200) and look at what it kept
-  bench [ARGS]        build the point and the load generator for release, then run the latter";
+  bench [ARGS]        build the point and the load generator for release, then run the latter
+  sim client [ARGS]   simulate clients and points: --seeds N, --from SEED to replay one";
 
 /// Kills of `cargo xtask crash`: enough to hit every step of a commit many times.
 const CRASH_ROUNDS: u32 = 200;
@@ -58,6 +59,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             suite::crash(rounds.parse().context("--rounds wants a number")?)?;
         }
         ["peers"] => peers::run()?,
+        ["sim", rest @ ..] => suite::sim(rest)?,
         ["test"] => suite::run()?,
         ["tidy"] => tidy::run()?,
         _ => {

@@ -153,6 +153,15 @@ pub(crate) fn crash(rounds: u32) -> Result<()> {
     execute(&mut command)
 }
 
+/// Runs simulations with `arguments`: long runs, and replays of a seed.
+///
+/// # Errors
+/// When a promise is broken, or the simulator cannot be built.
+pub(crate) fn sim(arguments: &[&str]) -> Result<()> {
+    let mut command = cargo(["run", "--quiet", "--package", "rv-sim", "--"]);
+    execute(command.args(arguments))
+}
+
 /// Builds the point and the load generator for release and runs the latter with `arguments`.
 ///
 /// # Errors

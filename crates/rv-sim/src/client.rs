@@ -5,9 +5,9 @@
 //! promise stays broken.
 
 mod case;
-pub mod oracle;
 mod network;
 mod node;
+pub mod oracle;
 mod point;
 mod run;
 mod samples;

@@ -38,7 +38,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is a command, and its findings are its output")]
+#[expect(
+    clippy::print_stdout,
+    reason = "this is a command, and its findings are its output"
+)]
 fn client(seeds: &Seeds) -> ExitCode {
     let mut failed = 0_u64;
     let mut requests = 0;
@@ -57,7 +60,10 @@ fn client(seeds: &Seeds) -> ExitCode {
             }
         }
     }
-    println!("{} seeds, {requests} requests, {failed} failed", seeds.seeds);
+    println!(
+        "{} seeds, {requests} requests, {failed} failed",
+        seeds.seeds
+    );
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

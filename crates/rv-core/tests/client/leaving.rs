@@ -71,6 +71,31 @@ fn a_register_that_is_granted_after_unregister_is_taken_out_again() {
 }
 
 #[test]
+fn each_of_several_registers_that_come_late_is_taken_out_again() {
+    let mut driver = Driver::new(1);
+    let mut registers = Vec::new();
+    for _ in 0..2 {
+        driver.register(HERE);
+        registers.push(driver.request());
+        driver
+            .client
+            .unregister(driver.now, HERE, &chat())
+            .expect("unregisters");
+        let leave = driver.request();
+        driver.client.handle_written(driver.now, leave.id);
+    }
+    driver.outputs();
+    for register in registers.iter().rev() {
+        driver.answer(register.id, granted(7_200));
+        let again = driver.request();
+        assert_eq!(again.request, Wanted::Unregister { namespace: chat() });
+        driver.client.handle_written(driver.now, again.id);
+    }
+    driver.outputs();
+    assert_eq!(driver.client.registrations(), []);
+}
+
+#[test]
 fn a_register_that_is_lost_after_unregister_is_taken_out_again() {
     let mut driver = Driver::new(1);
     driver.register(HERE);

@@ -43,6 +43,20 @@ fn a_point_that_is_down_is_tried_by_one_request_at_a_time() {
 }
 
 #[test]
+fn a_registration_does_not_wait_for_a_listing_that_tries_a_point() {
+    let mut driver = Driver::new(1);
+    driver.client.watch(driver.now, &in_chat()).expect("room");
+    let listing = driver.request();
+    driver.fail(listing.id, Failure::TimedOut);
+    let probe = driver.sleep_until_request();
+    assert!(matches!(probe.request, Wanted::Discover { .. }));
+    driver.register(Target::Every);
+    assert!(matches!(driver.request().request, Wanted::Register { .. }));
+    driver.register_for(Target::Every, &name("other"), None);
+    assert_eq!(driver.requests().len(), 0, "one registration at a time");
+}
+
+#[test]
 fn pauses_grow_up_to_their_cap() {
     let mut driver = Driver::new(1);
     driver.client.watch(driver.now, &in_chat()).expect("room");

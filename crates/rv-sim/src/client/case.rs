@@ -63,7 +63,10 @@ pub struct Happening {
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "indices of clients, points and names, and units in the names")]
+#[expect(
+    missing_docs,
+    reason = "indices of clients, points and names, and units in the names"
+)]
 pub enum Action {
     /// The client is reached elsewhere from now on.
     Address { client: usize, port: u16 },
@@ -76,11 +79,19 @@ pub enum Action {
     /// The client lists a namespace once.
     Discover { client: usize, name: usize },
     /// The point ends, and starts again after a while.
-    PointRestart { point: usize, down_secs: u64, keeps_store: bool },
+    PointRestart {
+        point: usize,
+        down_secs: u64,
+        keeps_store: bool,
+    },
     /// The point's wall clock is set: it is read at the next start.
     PointClock { point: usize, step_secs: i64 },
     /// The client wants to be registered.
-    Register { client: usize, name: usize, ttl_secs: u64 },
+    Register {
+        client: usize,
+        name: usize,
+        ttl_secs: u64,
+    },
     /// The client does not want that any more.
     Unregister { client: usize, name: usize },
 }

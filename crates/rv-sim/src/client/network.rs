@@ -49,8 +49,8 @@ pub(crate) struct Network {
     parcels: BTreeMap<(Time, u64), Parcel>,
     count: u64,
     open: BTreeMap<(usize, usize), u64>,
-    /// Links whose last write was lost: see [`Network::may_lose`].
-    lost_before: BTreeSet<(usize, usize)>,
+    /// Links, and registrations, whose last write was lost: see [`Network::may_lose`].
+    lost_before: BTreeSet<(usize, usize, Option<Sent>)>,
     seed: u64,
     drawn: BTreeMap<(usize, usize), u64>,
 }
@@ -131,19 +131,31 @@ impl Network {
         let (least, latest) = Self::LATE_MILLIS;
         let late = dice.within(least, latest);
         if (is_lost || is_late) && !may_lose {
-            return Fate { delays_millis: vec![first], is_late: false };
+            return Fate {
+                delays_millis: vec![first],
+                is_late: false,
+            };
         }
         if is_lost {
-            return Fate { delays_millis: vec![], is_late: false };
+            return Fate {
+                delays_millis: vec![],
+                is_late: false,
+            };
         }
         if is_late {
-            return Fate { delays_millis: vec![late], is_late: true };
+            return Fate {
+                delays_millis: vec![late],
+                is_late: true,
+            };
         }
         let mut delays_millis = vec![first];
         if is_doubled {
             delays_millis.push(second);
         }
-        Fate { delays_millis, is_late: false }
+        Fate {
+            delays_millis,
+            is_late: false,
+        }
     }
 
     /// Whether a message may be lost: at the first point never two writes of a client in a row,
@@ -152,7 +164,9 @@ impl Network {
         match sent {
             Sent::Discover { .. } => true,
             Sent::Register { .. } | Sent::Unregister { .. } => {
-                point > 0 || !self.lost_before.contains(&(client, point))
+                point > 0
+                    || !(self.lost_before.contains(&(client, point, None))
+                        || self.lost_before.contains(&(client, point, Some(sent))))
             }
         }
     }
@@ -161,10 +175,12 @@ impl Network {
         match (sent, is_lost) {
             (Sent::Discover { .. }, _) => {}
             (Sent::Register { .. } | Sent::Unregister { .. }, true) => {
-                self.lost_before.insert((client, point));
+                self.lost_before.insert((client, point, None));
+                self.lost_before.insert((client, point, Some(sent)));
             }
             (Sent::Register { .. } | Sent::Unregister { .. }, false) => {
-                self.lost_before.remove(&(client, point));
+                self.lost_before.remove(&(client, point, None));
+                self.lost_before.remove(&(client, point, Some(sent)));
             }
         }
     }

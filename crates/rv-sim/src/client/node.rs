@@ -127,10 +127,17 @@ impl Node {
         let seal = || match dialect {
             Dialect::Plain => Record::plain(&peer, &addresses).bytes().clone(),
             Dialect::Legacy | Dialect::Standard => {
-                let record = PeerRecord { peer, seq, addresses };
+                let record = PeerRecord {
+                    peer,
+                    seq,
+                    addresses,
+                };
                 record.seal(dialect, key).expect("a small record")
             }
         };
-        self.sealed.entry((dialect, seq)).or_insert_with(seal).clone()
+        self.sealed
+            .entry((dialect, seq))
+            .or_insert_with(seal)
+            .clone()
     }
 }

@@ -110,11 +110,7 @@ fn pause_max(config: &ClientConfig, ttl_secs: u64) -> Duration {
 }
 
 fn places(world: &World) -> impl Iterator<Item = Place> {
-    let (clients, points, names) = (
-        world.nodes.len(),
-        world.points.len(),
-        world.shape.names,
-    );
+    let (clients, points, names) = (world.nodes.len(), world.points.len(), world.shape.names);
     (0..clients).flat_map(move |client| {
         let points = 0..points;
         points.flat_map(move |point| (0..names).map(move |name| (client, point, name)))

@@ -142,6 +142,14 @@ impl Point {
         })
     }
 
+    /// The answer to a request at a true time, if it has one.
+    pub fn respond(&mut self, now: Time, peer: PeerId, request: &Request) -> Option<Response> {
+        match self.ask(now, peer, request) {
+            Reply::Response(response) => Some(*response),
+            Reply::Read | Reply::EndOfStream => None,
+        }
+    }
+
     pub(crate) fn ask(&mut self, now: Time, peer: PeerId, request: &Request) -> Reply {
         if let Some(reply) = self.manners(request) {
             return reply;
@@ -160,10 +168,9 @@ impl Point {
         let refused = |response| Some(Reply::Response(Box::new(response)));
         match (self.kind, request) {
             (Kind::Ours, _) | (_, Request::Unregister(_) | Request::Subscribe(_)) => None,
-            (Kind::StockRust, Request::Register(request)) => {
-                (dialect_of(request.record.as_ref()) != Some(Dialect::Legacy))
-                    .then_some(Reply::EndOfStream)
-            }
+            (Kind::StockRust, Request::Register(request)) => (dialect_of(request.record.as_ref())
+                != Some(Dialect::Legacy))
+            .then_some(Reply::EndOfStream),
             (Kind::StockGo, Request::Register(request)) => {
                 if dialect_of(request.record.as_ref()) == Some(Dialect::Plain) {
                     return None;

@@ -4,20 +4,42 @@ use rv_core::client::{Event, OperationId, RequestId};
 
 /// One thing that was seen. Clients, points and names are numbers.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "indices of clients, points and names, and units in the names")]
+#[expect(
+    missing_docs,
+    reason = "indices of clients, points and names, and units in the names"
+)]
 pub enum Seen {
     /// An answer, or the end of a stream, reached a client.
     Answered { client: usize, point: usize },
     /// The application asked for something.
     Called { client: usize, call: Call },
     /// A point took a registration out. Nobody waits for it any more if `is_late`.
-    Removed { client: usize, point: usize, name: usize, is_late: bool },
+    Removed {
+        client: usize,
+        point: usize,
+        name: usize,
+        is_late: bool,
+    },
     /// A point granted a registration. Nobody waits for the answer any more if `is_late`.
-    Granted { client: usize, point: usize, name: usize, ttl_secs: u64, is_late: bool },
+    Granted {
+        client: usize,
+        point: usize,
+        name: usize,
+        ttl_secs: u64,
+        is_late: bool,
+    },
     /// A point lost what it knew, or what it knew lasts shorter or longer now.
-    Forgot { point: usize, lasts_longer_millis: u64 },
+    Forgot {
+        point: usize,
+        lasts_longer_millis: u64,
+    },
     /// A client sent a request.
-    Sent { client: usize, point: usize, id: RequestId, sent: Sent },
+    Sent {
+        client: usize,
+        point: usize,
+        id: RequestId,
+        sent: Sent,
+    },
     /// A client told the application something.
     Told { client: usize, event: Event },
 }

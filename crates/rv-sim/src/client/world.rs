@@ -47,7 +47,9 @@ impl World {
         Self {
             now,
             nodes: nodes.collect(),
-            points: kinds.map(|kind| Point::new(*kind, shape.page_entries_max)).collect(),
+            points: kinds
+                .map(|kind| Point::new(*kind, shape.page_entries_max))
+                .collect(),
             network: Network::new(case.seed),
             seen: Vec::new(),
             shape,
@@ -103,13 +105,20 @@ impl World {
     pub fn act(&mut self, action: &Action) {
         match *action {
             Action::ConnectionLost { client, point } => self.lose_connection(client, point),
-            Action::PointRestart { point, down_secs, keeps_store } => {
+            Action::PointRestart {
+                point,
+                down_secs,
+                keeps_store,
+            } => {
                 self.points[point].is_up = false;
                 for client in 0..self.nodes.len() {
                     self.lose_connection(client, point);
                 }
-                let at = self.now.saturating_add(std::time::Duration::from_secs(down_secs));
-                self.network.send(at, Parcel::PointUp { point, keeps_store });
+                let at = self
+                    .now
+                    .saturating_add(std::time::Duration::from_secs(down_secs));
+                self.network
+                    .send(at, Parcel::PointUp { point, keeps_store });
             }
             Action::PointClock { point, step_secs } => {
                 self.points[point].wall_ahead_millis += step_secs * 1_000;
@@ -153,7 +162,11 @@ impl World {
                 let operation = started.expect("room for a discovery");
                 Some(Call::Discover { operation })
             }
-            Action::Register { name: number, ttl_secs, .. } => {
+            Action::Register {
+                name: number,
+                ttl_secs,
+                ..
+            } => {
                 let options = RegisterOptions {
                     ttl: Some(Ttl::from_secs(ttl_secs).expect("a ttl")),
                     wait_for_address: false,
@@ -161,19 +174,26 @@ impl World {
                 let client = &mut node.client;
                 let started = client.register(clock, Target::Every, name(number), options);
                 started.expect("room for a registration");
-                Some(Call::Register { name: number, ttl_secs })
+                Some(Call::Register {
+                    name: number,
+                    ttl_secs,
+                })
             }
             Action::Unregister { name: number, .. } => {
                 let client = &mut node.client;
                 let started = client.unregister(clock, Target::Every, &name(number));
                 let operation = started.expect("room for an unregistration");
-                Some(Call::Unregister { operation, name: number })
+                Some(Call::Unregister {
+                    operation,
+                    name: number,
+                })
             }
             Action::ConnectionLost { .. }
             | Action::PointRestart { .. }
             | Action::PointClock { .. } => None,
         };
-        self.seen.extend(call.map(|call| Seen::Called { client, call }));
+        self.seen
+            .extend(call.map(|call| Seen::Called { client, call }));
     }
 
     /// What is on the connection is lost, and who waits is told or not.
@@ -203,14 +223,24 @@ impl World {
         outcome: Outcome,
     ) {
         let at = super::point::shifted(self.now, millis.cast_signed());
-        let parcel = Parcel::Outcome { client, point, id, outcome };
+        let parcel = Parcel::Outcome {
+            client,
+            point,
+            id,
+            outcome,
+        };
         self.network.send(at, parcel);
     }
 
     fn deliver(&mut self, parcel: Parcel) {
         match parcel {
             Parcel::Connected { client, point } => self.connected(client, point),
-            Parcel::Outcome { client, point, id, outcome } => {
+            Parcel::Outcome {
+                client,
+                point,
+                id,
+                outcome,
+            } => {
                 self.settle(client, point, id, outcome);
             }
             Parcel::PointUp { point, keeps_store } => {
@@ -218,11 +248,21 @@ impl World {
                 let lasts_longer = it.restart(keeps_store);
                 it.is_up = true;
                 let lasts_longer_millis = u64::try_from(lasts_longer).unwrap_or(0);
-                self.seen.push(Seen::Forgot { point, lasts_longer_millis });
+                self.seen.push(Seen::Forgot {
+                    point,
+                    lasts_longer_millis,
+                });
             }
-            Parcel::Request { client, point, id, sent, bytes, connection } => {
-                let is_lost = connection.is_some()
-                    && connection != self.network.connection(client, point);
+            Parcel::Request {
+                client,
+                point,
+                id,
+                sent,
+                bytes,
+                connection,
+            } => {
+                let is_lost =
+                    connection.is_some() && connection != self.network.connection(client, point);
                 if self.points[point].is_up && !is_lost {
                     let request = Request::decode(bytes).expect("our own request");
                     self.ask(client, point, id, sent, &request);
@@ -240,7 +280,8 @@ impl World {
         node.client.handle_connected(clock, point_peer(point));
         if self.shape.has_identify {
             let (agent, protocols) = self.points[point].identify();
-            node.client.handle_identified(clock, point_peer(point), agent, protocols);
+            node.client
+                .handle_identified(clock, point_peer(point), agent, protocols);
         }
         self.carry_out(client);
     }
@@ -290,7 +331,12 @@ impl World {
 
     fn send(&mut self, client: usize, point: usize, id: RequestId, wanted: &Wanted) {
         let sent = sent_of(wanted);
-        self.seen.push(Seen::Sent { client, point, id, sent });
+        self.seen.push(Seen::Sent {
+            client,
+            point,
+            id,
+            sent,
+        });
         let node = &mut self.nodes[client];
         node.out.insert(id, Out { point });
         let bytes = bytes::Bytes::from(node.to_request(wanted).encode());
@@ -318,7 +364,14 @@ impl World {
             let at = super::point::shifted(self.now, (dial + delay).cast_signed());
             let connection = (!fate.is_late).then_some(connection);
             let bytes = bytes.clone();
-            let parcel = Parcel::Request { client, point, id, sent, bytes, connection };
+            let parcel = Parcel::Request {
+                client,
+                point,
+                id,
+                sent,
+                bytes,
+                connection,
+            };
             self.network.send(at, parcel);
         }
     }
@@ -360,12 +413,23 @@ impl World {
                     && granted.status == Status::OK
                 {
                     let ttl_secs = granted.ttl_secs.unwrap_or_default();
-                    let seen = Seen::Granted { client, point, name, ttl_secs, is_late };
+                    let seen = Seen::Granted {
+                        client,
+                        point,
+                        name,
+                        ttl_secs,
+                        is_late,
+                    };
                     self.seen.push(seen);
                 }
             }
             (Sent::Unregister { name }, Reply::Read) => {
-                self.seen.push(Seen::Removed { client, point, name, is_late });
+                self.seen.push(Seen::Removed {
+                    client,
+                    point,
+                    name,
+                    is_late,
+                });
             }
             (Sent::Register { .. } | Sent::Unregister { .. } | Sent::Discover { .. }, _) => {}
         }
@@ -375,14 +439,27 @@ impl World {
 /// The number of a namespace.
 pub(crate) fn number_of(namespace: &Namespace) -> usize {
     let number = namespace.as_str().rsplit('-').next();
-    number.and_then(|it| it.parse().ok()).expect("one of our names")
+    number
+        .and_then(|it| it.parse().ok())
+        .expect("one of our names")
 }
 
 fn sent_of(wanted: &Wanted) -> Sent {
     match wanted {
-        Wanted::Discover { scope: Scope::All, .. } => Sent::Discover { name: usize::MAX },
-        Wanted::Discover { scope: Scope::Namespace(it), .. } => Sent::Discover { name: number_of(it) },
-        Wanted::Register { namespace, .. } => Sent::Register { name: number_of(namespace) },
-        Wanted::Unregister { namespace } => Sent::Unregister { name: number_of(namespace) },
+        Wanted::Discover {
+            scope: Scope::All, ..
+        } => Sent::Discover { name: usize::MAX },
+        Wanted::Discover {
+            scope: Scope::Namespace(it),
+            ..
+        } => Sent::Discover {
+            name: number_of(it),
+        },
+        Wanted::Register { namespace, .. } => Sent::Register {
+            name: number_of(namespace),
+        },
+        Wanted::Unregister { namespace } => Sent::Unregister {
+            name: number_of(namespace),
+        },
     }
 }

@@ -122,14 +122,20 @@ impl Bounds {
         let polls = u32::try_from(calm_secs / pause_secs).expect("hours") + 2;
         let most = polls * pages_max(world);
         let (client, point, name) = place;
-        (*count > most).then(|| format!("client {client} polls point {point} in {name} {count} times"))
+        (*count > most)
+            .then(|| format!("client {client} polls point {point} in {name} {count} times"))
     }
 }
 
 impl Oracle for Bounds {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
         match *seen {
-            Seen::Sent { client, point, sent, .. } => {
+            Seen::Sent {
+                client,
+                point,
+                sent,
+                ..
+            } => {
                 let (Sent::Register { name } | Sent::Unregister { name } | Sent::Discover { name }) =
                     sent;
                 if let Some(what) = self.sent(world, (client, point, name), sent) {
@@ -148,8 +154,15 @@ impl Oracle for Bounds {
                     self.ttl_secs_min = self.ttl_secs_min.min(ttl_secs);
                 }
             }
-            Seen::Granted { client, point, name, ttl_secs, is_late: false } => {
-                self.granted.insert((client, point, name), (world.now, ttl_secs));
+            Seen::Granted {
+                client,
+                point,
+                name,
+                ttl_secs,
+                is_late: false,
+            } => {
+                self.granted
+                    .insert((client, point, name), (world.now, ttl_secs));
             }
             Seen::Forgot { .. }
             | Seen::Granted { .. }
@@ -163,13 +176,18 @@ impl Oracle for Bounds {
         let points = world.points.len();
         for (number, node) in world.nodes.iter().enumerate().filter(|(_, it)| !it.is_gone) {
             let client = &node.client;
-            let (out, cached, timers) =
-                (client.requests_out(), client.peers_cached(), client.timers());
+            let (out, cached, timers) = (
+                client.requests_out(),
+                client.peers_cached(),
+                client.timers(),
+            );
             let out_max = points * self.config.requests_per_point_max;
             // A registration and its deadline, a watch, a retry; and a discovery, the cache, and
             // the addresses.
-            let timers_max = out_max + points * (3 * world.shape.names + 1)
-                + self.config.operations_max.min(64) + 2;
+            let timers_max = out_max
+                + points * (3 * world.shape.names + 1)
+                + self.config.operations_max.min(64)
+                + 2;
             let cached_max = self.config.cache.peers_total;
             if out > out_max || cached > cached_max || timers > timers_max {
                 let what = format!(
@@ -179,7 +197,10 @@ impl Oracle for Bounds {
             }
             // What is out at the client is out at its shell.
             if out != node.out.len() {
-                let what = format!("client {number} waits for {out}, its shell for {}", node.out.len());
+                let what = format!(
+                    "client {number} waits for {out}, its shell for {}",
+                    node.out.len()
+                );
                 return Err(broken(Promise::Bounds, world, what));
             }
         }

@@ -27,7 +27,7 @@ impl Discovers {
     }
 
     /// How long a discovery takes where one point answers over links that lose nothing: that
-    /// point's pages, then the wait for the slower points.
+    /// point's pages, then the wait for the slower points, which begins anew with each page.
     pub fn done_after(config: &ClientConfig, pages: u32) -> Duration {
         let page = Duration::from_millis(3 * Network::CALM_MILLIS_MAX);
         page * pages + config.straggler_wait
@@ -50,7 +50,10 @@ pub(super) fn pages_max(world: &World) -> u32 {
 impl Oracle for Discovers {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
         match seen {
-            Seen::Called { client, call: Call::Discover { operation } } => {
+            Seen::Called {
+                client,
+                call: Call::Discover { operation },
+            } => {
                 let pages = pages_max(world);
                 let takes = if world.shape.is_first_lossy {
                     Self::ended_after(&self.config, pages)
@@ -60,10 +63,26 @@ impl Oracle for Discovers {
                 let until = world.now.saturating_add(takes);
                 self.under_way.insert((*client, *operation), until);
             }
-            Seen::Called { client, call: Call::Crash } => {
+            Seen::Told {
+                client,
+                event: Event::Found { operation, .. },
+            } => {
+                // A slow point that goes on is waited for.
+                let until = world.now.saturating_add(self.config.straggler_wait);
+                if let Some(before) = self.under_way.get_mut(&(*client, *operation)) {
+                    *before = until.max(*before);
+                }
+            }
+            Seen::Called {
+                client,
+                call: Call::Crash,
+            } => {
                 self.under_way.retain(|(it, _), _| it != client);
             }
-            Seen::Told { client, event: Event::DiscoverDone { operation, .. } } => {
+            Seen::Told {
+                client,
+                event: Event::DiscoverDone { operation, .. },
+            } => {
                 if self.under_way.remove(&(*client, *operation)).is_none() {
                     let what = format!("client {client} was told twice that it is done");
                     return Err(broken(Promise::Discovers, world, what));

@@ -77,23 +77,40 @@ impl Expires {
 impl Oracle for Expires {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
         match seen {
-            Seen::Granted { client, point, name, ttl_secs, .. } => {
+            Seen::Granted {
+                client,
+                point,
+                name,
+                ttl_secs,
+                ..
+            } => {
                 let until = world.now.saturating_add(Duration::from_secs(*ttl_secs));
                 let entry = self.until.entry((*client, *point, *name)).or_default();
                 // The later: a reader may have been told the one before.
                 *entry = until.max(*entry);
             }
-            Seen::Forgot { point, lasts_longer_millis } => {
+            Seen::Forgot {
+                point,
+                lasts_longer_millis,
+            } => {
                 let longer = Duration::from_millis(*lasts_longer_millis);
                 for (_, until) in self.until.iter_mut().filter(|((_, it, _), _)| it == point) {
                     *until = until.saturating_add(longer);
                 }
             }
-            Seen::Told { client, event: Event::Joined(found) } => {
+            Seen::Told {
+                client,
+                event: Event::Joined(found),
+            } => {
                 let key = (*client, number_of(&found.namespace), found.peer());
                 self.watched.insert(key);
             }
-            Seen::Told { client, event: Event::Gone { namespace, peer, .. } } => {
+            Seen::Told {
+                client,
+                event: Event::Gone {
+                    namespace, peer, ..
+                },
+            } => {
                 self.watched.remove(&(*client, number_of(namespace), *peer));
             }
             Seen::Answered { .. }

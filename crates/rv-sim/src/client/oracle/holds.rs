@@ -20,7 +20,13 @@ pub struct Holds {
 impl Oracle for Holds {
     fn see(&mut self, _: &World, seen: &Seen) -> Result<(), Violation> {
         match *seen {
-            Seen::Granted { client, point: 0, name, is_late, .. } => {
+            Seen::Granted {
+                client,
+                point: 0,
+                name,
+                is_late,
+                ..
+            } => {
                 if is_late {
                     // An older REGISTER, of which the client knows nothing: it may be shorter.
                     self.standing.remove(&(client, name));
@@ -28,11 +34,22 @@ impl Oracle for Holds {
                     self.standing.insert((client, name));
                 }
             }
-            Seen::Removed { client, point: 0, name, .. }
-            | Seen::Called { client, call: Call::Unregister { name, .. } } => {
+            Seen::Removed {
+                client,
+                point: 0,
+                name,
+                ..
+            }
+            | Seen::Called {
+                client,
+                call: Call::Unregister { name, .. },
+            } => {
                 self.standing.remove(&(client, name));
             }
-            Seen::Called { client, call: Call::Crash } => {
+            Seen::Called {
+                client,
+                call: Call::Crash,
+            } => {
                 self.standing.retain(|(it, _)| *it != client);
             }
             Seen::Answered { .. }

@@ -59,7 +59,8 @@ impl Leaves {
     }
 
     fn forget(&mut self, client: usize, name: usize) {
-        self.out.retain(|(it, _, number)| (*it, *number) != (client, name));
+        self.out
+            .retain(|(it, _, number)| (*it, *number) != (client, name));
         self.prompt.remove(&(client, name));
         for ((it, _), leaving) in &mut self.leaving {
             leaving.is_withdrawn |= (*it, leaving.name) == (client, name);
@@ -70,7 +71,10 @@ impl Leaves {
 impl Oracle for Leaves {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
         match seen {
-            Seen::Called { client, call: Call::Unregister { operation, name } } => {
+            Seen::Called {
+                client,
+                call: Call::Unregister { operation, name },
+            } => {
                 let until = world.now.saturating_add(Self::done_after(&self.config));
                 let leaving = Leaving {
                     name: *name,
@@ -83,17 +87,36 @@ impl Oracle for Leaves {
                     self.prompt.insert((*client, *name), until);
                 }
             }
-            Seen::Called { client, call: Call::Register { name, .. } } => {
+            Seen::Called {
+                client,
+                call: Call::Register { name, .. },
+            } => {
                 self.forget(*client, *name);
             }
-            Seen::Called { client, call: Call::Crash } => {
+            Seen::Called {
+                client,
+                call: Call::Crash,
+            } => {
                 self.leaving.retain(|(it, _), _| it != client);
                 self.prompt.retain(|(it, _), _| it != client);
             }
-            Seen::Granted { client, point, name, is_late: true, .. } => {
+            Seen::Granted {
+                client,
+                point,
+                name,
+                is_late: true,
+                ..
+            } => {
                 self.out.remove(&(*client, *point, *name));
             }
-            Seen::Told { client, event: Event::UnregisterDone { operation, failures } } => {
+            Seen::Told {
+                client,
+                event:
+                    Event::UnregisterDone {
+                        operation,
+                        failures,
+                    },
+            } => {
                 let Some(leaving) = self.leaving.remove(&(*client, *operation)) else {
                     let what = format!("client {client} was told twice that it left");
                     return Err(broken(Promise::Leaves, world, what));

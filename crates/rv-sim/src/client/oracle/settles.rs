@@ -68,27 +68,48 @@ impl Settles {
 impl Oracle for Settles {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
         match *seen {
-            Seen::Called { client, call: Call::Register { name, ttl_secs } } => {
+            Seen::Called {
+                client,
+                call: Call::Register { name, ttl_secs },
+            } => {
                 self.wanted.insert((client, name), ttl_secs);
             }
-            Seen::Called { client, call: Call::Unregister { name, .. } } => {
+            Seen::Called {
+                client,
+                call: Call::Unregister { name, .. },
+            } => {
                 self.wanted.remove(&(client, name));
             }
-            Seen::Called { client, call: Call::Crash } => {
+            Seen::Called {
+                client,
+                call: Call::Crash,
+            } => {
                 self.wanted.retain(|(it, _), _| *it != client);
             }
-            Seen::Granted { client, point, name, ttl_secs, is_late } => {
+            Seen::Granted {
+                client,
+                point,
+                name,
+                ttl_secs,
+                is_late,
+            } => {
                 let place = (client, point, name);
                 if is_late {
                     // It may be shorter than what the client believes in, and elsewhere.
                     self.forgot_at.insert(place, world.now);
                     let (_, before) = self.granted.get(&place).copied().unwrap_or_default();
-                    self.granted.insert(place, (world.now, ttl_secs.max(before)));
+                    self.granted
+                        .insert(place, (world.now, ttl_secs.max(before)));
                 } else {
                     self.granted.insert(place, (world.now, ttl_secs));
                 }
             }
-            Seen::Removed { client, point, name, is_late: true } => {
+            Seen::Removed {
+                client,
+                point,
+                name,
+                is_late: true,
+            } => {
                 self.forgot_at.insert((client, point, name), world.now);
             }
             Seen::Forgot { point, .. } => {

@@ -9,7 +9,7 @@ use rv_proto::Time;
 
 use super::{Oracle, Promise, Violation, broken};
 use crate::client::samples::{client_peer, name};
-use crate::client::seen::Seen;
+use crate::client::seen::{Call, Seen};
 use crate::client::world::{World, number_of};
 
 /// Watches [`Promise::Watches`].
@@ -17,6 +17,8 @@ use crate::client::world::{World, number_of};
 pub struct Watches {
     config: ClientConfig,
     told: BTreeSet<(usize, usize, PeerId)>,
+    /// Who wants to be seen where.
+    wanted: BTreeSet<(usize, usize)>,
     /// Since when a watch differs from what the points list.
     differs_since: BTreeMap<(usize, usize, usize), Time>,
 }
@@ -26,6 +28,7 @@ impl Watches {
         Self {
             config,
             told: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             differs_since: BTreeMap::new(),
         }
     }
@@ -46,14 +49,26 @@ impl Watches {
         let (is_fine, what, namespace, peer) = match event {
             Event::Joined(found) => {
                 let key = (client, number_of(&found.namespace), found.peer());
-                (self.told.insert(key), "joined twice", &found.namespace, found.peer())
+                (
+                    self.told.insert(key),
+                    "joined twice",
+                    &found.namespace,
+                    found.peer(),
+                )
             }
             Event::Renewed(found) => {
                 let key = (client, number_of(&found.namespace), found.peer());
                 let is_there = self.told.contains(&key);
-                (is_there, "renewed, but never joined", &found.namespace, found.peer())
+                (
+                    is_there,
+                    "renewed, but never joined",
+                    &found.namespace,
+                    found.peer(),
+                )
             }
-            Event::Gone { namespace, peer, .. } => {
+            Event::Gone {
+                namespace, peer, ..
+            } => {
                 let was_there = self.told.remove(&(client, number_of(namespace), *peer));
                 (was_there, "gone, but never joined", namespace, *peer)
             }
@@ -65,10 +80,36 @@ impl Watches {
 
 impl Oracle for Watches {
     fn see(&mut self, world: &World, seen: &Seen) -> Result<(), Violation> {
-        if let Seen::Told { client, event } = seen
-            && let Some(what) = self.tell(*client, event)
-        {
-            return Err(broken(Promise::Watches, world, what));
+        match seen {
+            Seen::Called {
+                client,
+                call: Call::Register { name, .. },
+            } => {
+                self.wanted.insert((*client, *name));
+            }
+            Seen::Called {
+                client,
+                call: Call::Unregister { name, .. },
+            } => {
+                self.wanted.remove(&(*client, *name));
+            }
+            Seen::Called {
+                client,
+                call: Call::Crash,
+            } => {
+                self.wanted.retain(|(it, _)| it != client);
+            }
+            Seen::Told { client, event } => {
+                if let Some(what) = self.tell(*client, event) {
+                    return Err(broken(Promise::Watches, world, what));
+                }
+            }
+            Seen::Answered { .. }
+            | Seen::Called { .. }
+            | Seen::Forgot { .. }
+            | Seen::Granted { .. }
+            | Seen::Removed { .. }
+            | Seen::Sent { .. } => {}
         }
         Ok(())
     }
@@ -89,8 +130,9 @@ impl Oracle for Watches {
                     let is_true = world.points.iter().any(held);
                     let key = (reader, number, peer);
                     // Who is not known is answered in the default dialect, which not every record
-                    // has.
-                    let may_miss = !world.shape.has_identify && !is_told;
+                    // has; and nobody has to see who left and is only not over yet.
+                    let is_wanted = self.wanted.contains(&(peer, number));
+                    let may_miss = !is_told && !(world.shape.has_identify && is_wanted);
                     if is_told == is_true || may_miss {
                         self.differs_since.remove(&key);
                         continue;
