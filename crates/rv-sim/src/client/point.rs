@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::PeerId;
-use rv_core::client::EXTENSION_PROTOCOL;
 use rv_core::{Limits, Output, Registry, Rules, Session, StreamId, Submitted, Ticket, Writer};
 use rv_proto::{
-    Dialect, DiscoverResponse, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX, Record, RecordError,
-    RegisterResponse, Request, Response, Seq, Status, Time, UnverifiedRecord, classify,
-    decode_frame,
+    Dialect, DiscoverResponse, EXTENSION_PROTOCOL, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX,
+    Record, RecordError, RegisterResponse, Request, Response, Seq, Status, Time, UnverifiedRecord,
+    classify, decode_frame,
 };
 
 /// Whose manners a point has.
