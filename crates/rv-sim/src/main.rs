@@ -1,9 +1,10 @@
 //! Long runs of the simulations, and replays of a case.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rv_sim::client::{Case, check, shrink};
+use rv_sim::client::{Case, Seen, check, check_and_trace, shrink};
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -30,12 +31,25 @@ struct Seeds {
     /// Say what failed, but look for no shorter case.
     #[arg(long)]
     no_shrink: bool,
+    /// Print all that is seen in the shortest case that fails.
+    #[arg(long)]
+    trace: bool,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().network {
         Network::Client(seeds) => client(&seeds),
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is a command, and its findings are its output"
+)]
+fn print_trace(case: &Case) {
+    let mut print = |at: Duration, seen: &Seen| println!("{:>9.3} {seen:?}", at.as_secs_f64());
+    // That it fails is known.
+    let _ = check_and_trace(case, &mut print);
 }
 
 #[expect(
@@ -55,6 +69,9 @@ fn client(seeds: &Seeds) -> ExitCode {
                 if !seeds.no_shrink {
                     let (case, violation) = shrink(case, violation);
                     println!("shortest: {violation}\n{case:#?}");
+                    if seeds.trace {
+                        print_trace(&case);
+                    }
                 }
                 println!("replay: cargo xtask sim client --seeds 1 --from {seed}");
             }

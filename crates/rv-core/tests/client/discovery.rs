@@ -261,21 +261,6 @@ fn a_dead_point_delays_nobody() {
 }
 
 #[test]
-fn a_point_that_fails_makes_the_wait_for_others_no_longer() {
-    let mut driver = Driver::new(3);
-    discover(&mut driver, DiscoverOptions::default());
-    let sent = driver.requests();
-    driver.answer(sent[0].id, page(vec![entry(2, 100)], ""));
-    driver.outputs();
-    driver.pass_secs(1);
-    driver.fail(sent[1].id, Failure::Unreachable);
-    driver.outputs();
-    driver.pass_secs(1);
-    driver.client.handle_timeout(driver.now);
-    assert_eq!(done(&driver.events()).len(), 3);
-}
-
-#[test]
 fn a_slow_point_that_goes_on_is_waited_for() {
     let mut driver = Driver::new(2);
     discover(&mut driver, DiscoverOptions::default());

@@ -1,6 +1,7 @@
 //! A point made of the real machines, with the manners of one of several implementations.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::PeerId;
@@ -74,6 +75,8 @@ impl Point {
             rules: Rules {
                 page_entries_max,
                 dialect_default,
+                // Who asks is answered at once: a call of this point is over when it returns.
+                identify_wait: Duration::ZERO,
                 ..Rules::default()
             },
             streams: 0,
@@ -197,7 +200,7 @@ impl Point {
         let rules = self.rules.clone();
         let new = || Session::new(peer, None, rules);
         let session = self.sessions.entry(peer).or_insert_with(new);
-        session.handle_frame(stream, request.encode().into());
+        session.handle_frame(stream, request.encode().into(), false);
         let mut tickets: BTreeMap<Ticket, StreamId> = BTreeMap::new();
         let mut reply = Reply::Read;
         loop {
@@ -224,6 +227,9 @@ impl Point {
                         reply = Reply::Response(Box::new(read(&frame)));
                     }
                     Output::Reset { .. } => reply = Reply::EndOfStream,
+                    Output::AwaitClose { .. } | Output::Read { .. } => {
+                        unreachable!("nobody is kept waiting for identify")
+                    }
                     Output::Next { .. } | Output::Report(_) => {}
                 }
             }

@@ -1,5 +1,7 @@
 //! One case from its start to its end.
 
+use std::time::Duration;
+
 use rv_core::client::ClientConfig;
 
 use super::case::Case;
@@ -43,6 +45,19 @@ pub fn check_seed(seed: u64) -> Outcome {
 ///
 /// If the network does not come to rest at all.
 pub fn check(case: &Case) -> Outcome {
+    check_and_trace(case, &mut |_, _| {})
+}
+
+/// Runs a case as [`check`] does, and hands over what was seen, with the time since the start.
+///
+/// # Errors
+///
+/// If a promise is broken.
+///
+/// # Panics
+///
+/// If the network does not come to rest at all.
+pub fn check_and_trace(case: &Case, trace: &mut dyn FnMut(Duration, &Seen)) -> Outcome {
     let config = ClientConfig::default();
     let mut world = World::new(case, &config);
     let mut oracles = oracle::all(&config);
@@ -51,7 +66,7 @@ pub fn check(case: &Case) -> Outcome {
     let mut script = case.script.iter().peekable();
     world.begin();
     for _ in 0..STEPS_MAX {
-        look(&mut world, &mut oracles, &mut tally)?;
+        look(&mut world, &mut oracles, &mut tally, trace)?;
         let scripted = script.peek().map(|it| {
             let start = World::START.as_millis();
             rv_proto::Time::from_millis(start + it.at_millis)
@@ -74,9 +89,11 @@ fn look(
     world: &mut World,
     oracles: &mut [Box<dyn Oracle>],
     tally: &mut Tally,
+    trace: &mut dyn FnMut(Duration, &Seen),
 ) -> Result<(), Violation> {
     let seen = world.take_seen();
     for seen in &seen {
+        trace(world.now.saturating_since(World::START), seen);
         match seen {
             Seen::Granted { .. } => tally.granted += 1,
             Seen::Sent { .. } => tally.requests += 1,
