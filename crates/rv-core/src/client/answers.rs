@@ -48,7 +48,7 @@ impl Client {
             return;
         };
         it.landed(id);
-        if it.answered(now, &self.config) {
+        if it.answered(now, &self.config, id) {
             self.agenda.set(Task::Retry(point), None);
             self.tell(Event::PointUp { point });
             self.reschedule_all(now, point);

@@ -28,8 +28,9 @@ pub struct ClientConfig {
     /// within it. Where a registration is at stake, one thirty-second of its ttl if that is less,
     /// so that several tries fit between its refresh and its deadline.
     pub backoff_max: Duration,
-    /// How long one request may take, dial included. Default 30 s. A REGISTER gets a sixteenth of
-    /// its ttl if that is less.
+    /// How long one request may take, dial included. Default 30 s. A REGISTER gets one
+    /// thirty-second of its ttl if that is less: with the longest pause after it, that is half of
+    /// what a refresh leaves until the deadline.
     pub request_timeout: Duration,
     /// What a REGISTER of a short ttl gets nevertheless. Default 5 s: a dial over a slow line.
     pub request_timeout_min: Duration,

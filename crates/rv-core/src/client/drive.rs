@@ -141,7 +141,7 @@ impl Client {
         };
         match (next, work) {
             (Next::Send { request, timeout }, work) => {
-                it.sent(id, &work);
+                it.sent(id, &work, &self.config);
                 let until = now.saturating_add(timeout);
                 self.agenda.set(Task::Request(id), Some(until));
                 let pending = Pending {

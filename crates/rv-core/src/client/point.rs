@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use multiaddr::Multiaddr;
 use rv_proto::{DialectSet, Namespace, Scope, Time};
@@ -31,6 +32,8 @@ pub(super) struct Point {
     /// What is due and may not be sent yet.
     pub(super) waiting: BTreeSet<Work>,
     pub(super) requests: usize,
+    /// The latest of the requests that were answered.
+    last_answered: Option<RequestId>,
 }
 
 /// Whether a point answers, as all of its machines together learned it.
@@ -51,7 +54,8 @@ pub(super) enum Health {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     id: RequestId,
-    is_registration: bool,
+    /// How long it is waited for, if it is a REGISTER.
+    patience: Option<Duration>,
 }
 
 impl Point {
@@ -60,30 +64,39 @@ impl Point {
         if self.requests >= config.requests_per_point_max {
             return None;
         }
-        if let Health::Down {
-            retry_at, probe, ..
-        } = &self.health
-        {
-            // A listing may take longer than a registration has left.
-            let may_overtake = |probe: &Probe| {
-                !probe.is_registration
-                    && matches!(self.waiting.first(), Some(Work::Registration(_)))
-            };
-            if *retry_at > now || probe.as_ref().is_some_and(|it| !may_overtake(it)) {
-                return None;
+        match &self.health {
+            Health::Down { retry_at, .. } if *retry_at > now => None,
+            Health::Down {
+                probe: Some(probe), ..
+            } => {
+                let patience = probe.patience;
+                let overtakes = |work: &&Work| {
+                    let own = self.patience(work, config);
+                    own.is_some_and(|own| patience.is_none_or(|of_probe| own < of_probe))
+                };
+                let work = self.waiting.iter().find(overtakes).cloned()?;
+                self.waiting.take(&work)
+            }
+            Health::Down { probe: None, .. } | Health::Unknown | Health::Up => {
+                self.waiting.pop_first()
             }
         }
-        self.waiting.pop_first()
     }
 
-    pub(super) fn sent(&mut self, id: RequestId, work: &Work) {
+    /// How long the next request is waited for, if it is a REGISTER. Others may take longer than a
+    /// registration has left, and so may a REGISTER for a longer ttl.
+    fn patience(&self, work: &Work, config: &ClientConfig) -> Option<Duration> {
+        match work {
+            Work::Registration(namespace) => self.registrations.get(namespace)?.patience(config),
+            Work::Lookup(_) | Work::Watch(_) => None,
+        }
+    }
+
+    pub(super) fn sent(&mut self, id: RequestId, work: &Work, config: &ClientConfig) {
         self.requests += 1;
+        let patience = self.patience(work, config);
         if let Health::Down { probe, .. } = &mut self.health {
-            let is_registration = matches!(work, Work::Registration(_));
-            *probe = Some(Probe {
-                id,
-                is_registration,
-            });
+            *probe = Some(Probe { id, patience });
         }
     }
 
@@ -95,7 +108,8 @@ impl Point {
     }
 
     /// The point answered. Returns whether it did not before.
-    pub(super) fn answered(&mut self, now: Time, config: &ClientConfig) -> bool {
+    pub(super) fn answered(&mut self, now: Time, config: &ClientConfig, id: RequestId) -> bool {
+        self.last_answered = self.last_answered.max(Some(id));
         match std::mem::replace(&mut self.health, Health::Up) {
             Health::Down { .. } => {
                 self.hurry(now, config);
@@ -114,6 +128,10 @@ impl Point {
         id: RequestId,
         failure: &Failure,
     ) -> Option<Time> {
+        // It answered a later request since: this one was lost, and the point is not.
+        if *failure == Failure::TimedOut && self.last_answered > Some(id) {
+            return None;
+        }
         let failures = match &self.health {
             Health::Down {
                 failures, probe, ..

@@ -215,9 +215,7 @@ impl Registration {
                     seq_above: self.seq_above,
                     addresses: Arc::clone(&addresses),
                 };
-                let share = self.life(ttl).as_duration() / 16;
-                let least = config.request_timeout_min;
-                let timeout = share.clamp(least, config.request_timeout.max(least));
+                let timeout = self.register_timeout(config, ttl);
                 (
                     FlightKind::Register { dialect, addresses },
                     request,
@@ -320,8 +318,24 @@ impl Registration {
         }
     }
 
+    /// How long its next REGISTER is waited for; `None` if none follows.
+    pub(super) fn patience(&self, config: &ClientConfig) -> Option<Duration> {
+        match self.goal {
+            Goal::Left { .. } => None,
+            Goal::Registered { ttl } => Some(self.register_timeout(config, ttl)),
+        }
+    }
+
+    fn register_timeout(&self, config: &ClientConfig, asked: Ttl) -> Duration {
+        let share = self.life(asked).as_duration() / 32;
+        let least = config.request_timeout_min;
+        share.clamp(least, config.request_timeout.max(least))
+    }
+
+    /// How long the registration lasts at the point, in the worst case: where a shorter ttl is
+    /// asked for than was granted, a REGISTER whose answer was lost may have cut it.
     fn life(&self, asked: Ttl) -> Ttl {
-        self.held.as_ref().map_or(asked, |held| held.ttl)
+        self.held.as_ref().map_or(asked, |held| held.ttl.min(asked))
     }
 
     /// A ttl above what the protocol allows is a number without meaning: what was asked for is

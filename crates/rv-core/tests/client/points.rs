@@ -57,6 +57,59 @@ fn a_registration_does_not_wait_for_a_listing_that_tries_a_point() {
 }
 
 #[test]
+fn a_register_does_not_wait_for_an_unregister_that_tries_a_point() {
+    let mut driver = Driver::new(1);
+    let left = driver.client.unregister(driver.now, Target::Every, &chat());
+    left.expect("unregisters");
+    let sent = driver.request();
+    driver.fail(sent.id, Failure::TimedOut);
+    let probe = driver.sleep_until_request();
+    assert!(matches!(probe.request, Wanted::Unregister { .. }));
+    driver.register_for(Target::Every, &name("other"), None);
+    assert!(matches!(driver.request().request, Wanted::Register { .. }));
+}
+
+#[test]
+fn a_register_for_a_short_ttl_does_not_wait_for_one_for_a_long_ttl() {
+    let mut driver = Driver::new(1);
+    driver.register(Target::Every);
+    let sent = driver.request();
+    driver.fail(sent.id, Failure::TimedOut);
+    let probe = driver.sleep_until_request();
+    assert!(matches!(probe.request, Wanted::Register { .. }));
+    driver.register_for(Target::Every, &name("same"), None);
+    assert_eq!(driver.requests().len(), 0, "it would be waited for as long");
+    driver.register_for(Target::Every, &name("short"), Some(120));
+    let short = driver.request();
+    assert!(
+        matches!(&short.request, Wanted::Register { namespace, .. } if *namespace == name("short"))
+    );
+}
+
+#[test]
+fn a_request_that_was_lost_before_a_later_one_was_answered_says_nothing_of_its_point() {
+    let mut driver = Driver::new(1);
+    driver.client.watch(driver.now, &in_chat()).expect("room");
+    let lost = driver.request();
+    driver.register(Target::Every);
+    let register = driver.request();
+    driver.answer(register.id, granted(7_200));
+    driver.outputs();
+    driver.fail(lost.id, Failure::TimedOut);
+    let events = driver.events();
+    assert!(
+        matches!(&events[..], [Event::WatchFailed { .. }]),
+        "{events:?}"
+    );
+    assert_eq!(driver.client.points()[0].reach, Reach::Up);
+
+    let later = driver.sleep_until_request();
+    driver.fail(later.id, Failure::TimedOut);
+    let reach = &driver.client.points()[0].reach;
+    assert!(matches!(reach, Reach::Down { .. }), "{reach:?}");
+}
+
+#[test]
 fn pauses_grow_up_to_their_cap() {
     let mut driver = Driver::new(1);
     driver.client.watch(driver.now, &in_chat()).expect("room");

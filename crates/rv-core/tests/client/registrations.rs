@@ -98,6 +98,36 @@ fn a_short_ttl_is_refreshed_a_margin_before_its_deadline() {
 }
 
 #[test]
+fn a_register_is_waited_for_one_thirty_second_of_its_ttl_within_bounds() {
+    for (ttl_secs, waited_secs) in [(20, 5), (120, 5), (320, 10), (640, 20), (7_200, 30)] {
+        let mut driver = Driver::new(1);
+        driver.register_for(HERE, &chat(), Some(ttl_secs));
+        let sent = driver.request();
+        assert_eq!(driver.sleep(), waited_secs);
+        let id = sent.id;
+        assert_eq!(driver.outputs().first(), Some(&Output::Cancel { id }));
+    }
+}
+
+#[test]
+fn a_shorter_ttl_that_may_be_granted_already_is_asked_for_again_soon() {
+    let mut driver = Driver::new(1);
+    driver.register_for(HERE, &chat(), Some(7_200));
+    let sent = driver.request();
+    driver.answer(sent.id, granted(7_200));
+    driver.outputs();
+    driver.register_for(HERE, &chat(), Some(128));
+    let mut sent = driver.request();
+    for _ in 0..10 {
+        driver.fail(sent.id, Failure::TimedOut);
+        let failed_at = driver.now;
+        sent = driver.sleep_until_request();
+        let paused = driver.now.saturating_since(failed_at);
+        assert!(paused <= Duration::from_secs(128 / 32), "{paused:?}");
+    }
+}
+
+#[test]
 fn a_granted_ttl_of_0_breaks_the_protocol() {
     let mut driver = Driver::new(1);
     let operation = driver.register(HERE);
