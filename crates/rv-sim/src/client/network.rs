@@ -49,8 +49,9 @@ pub(crate) struct Network {
     parcels: BTreeMap<(Time, u64), Parcel>,
     count: u64,
     open: BTreeMap<(usize, usize), u64>,
-    /// Links, and registrations, whose last write was lost: see [`Network::may_lose`].
-    lost_before: BTreeSet<(usize, usize, Option<Sent>)>,
+    /// Client, point and name whose next write is not lost: see [`Network::may_lose`].
+    owed: BTreeSet<(usize, usize, usize)>,
+    names: usize,
     seed: u64,
     drawn: BTreeMap<(usize, usize), u64>,
 }
@@ -62,6 +63,13 @@ pub(crate) struct Fate {
     pub(crate) is_late: bool,
 }
 
+impl Fate {
+    /// Whether nobody waits for it any more when it comes, if it comes.
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.is_late || self.delays_millis.is_empty()
+    }
+}
+
 impl Network {
     /// The shortest way.
     pub(crate) const DELAY_MILLIS_MIN: u64 = 5;
@@ -70,12 +78,13 @@ impl Network {
     /// How late the late ones are.
     const LATE_MILLIS: (u64, u64) = (5_000, 90_000);
 
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64, names: usize) -> Self {
         Self {
             parcels: BTreeMap::new(),
             count: 0,
             open: BTreeMap::new(),
-            lost_before: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            names,
             seed,
             drawn: BTreeMap::new(),
         }
@@ -158,29 +167,37 @@ impl Network {
         }
     }
 
-    /// Whether a message may be lost: at the first point never two writes of a client in a row,
-    /// which is what the shortest ttl leaves time for.
+    /// Whether a message may be lost: at the first point none that was owed after another loss.
+    ///
+    /// A write that is lost there, or its answer, costs every registration of that client a try,
+    /// because one tries for all. The shortest ttl leaves time for one more, so the next write of
+    /// each comes through and is answered.
     pub(crate) fn may_lose(&self, client: usize, point: usize, sent: Sent) -> bool {
         match sent {
             Sent::Discover { .. } => true,
-            Sent::Register { .. } | Sent::Unregister { .. } => {
-                point > 0
-                    || !(self.lost_before.contains(&(client, point, None))
-                        || self.lost_before.contains(&(client, point, Some(sent))))
+            Sent::Register { name } | Sent::Unregister { name } => {
+                point > 0 || !self.owed.contains(&(client, point, name))
             }
         }
     }
 
-    pub(crate) fn note_loss(&mut self, client: usize, point: usize, sent: Sent, is_lost: bool) {
-        match (sent, is_lost) {
-            (Sent::Discover { .. }, _) => {}
-            (Sent::Register { .. } | Sent::Unregister { .. }, true) => {
-                self.lost_before.insert((client, point, None));
-                self.lost_before.insert((client, point, Some(sent)));
+    /// A write, or the answer to it, is lost.
+    pub(crate) fn note_loss(&mut self, client: usize, point: usize, sent: Sent) {
+        match sent {
+            Sent::Discover { .. } => {}
+            Sent::Register { .. } | Sent::Unregister { .. } => {
+                let names = 0..self.names;
+                self.owed.extend(names.map(|name| (client, point, name)));
             }
-            (Sent::Register { .. } | Sent::Unregister { .. }, false) => {
-                self.lost_before.remove(&(client, point, None));
-                self.lost_before.remove(&(client, point, Some(sent)));
+        }
+    }
+
+    /// A write came through, and so does its answer.
+    pub(crate) fn note_answer(&mut self, client: usize, point: usize, sent: Sent) {
+        match sent {
+            Sent::Discover { .. } => {}
+            Sent::Register { name } | Sent::Unregister { name } => {
+                self.owed.remove(&(client, point, name));
             }
         }
     }

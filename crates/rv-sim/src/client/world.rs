@@ -1,5 +1,6 @@
 //! The network with everybody in it, on one clock.
 
+use libp2p_identity::PeerId;
 use rv_core::client::{
     ClientConfig, DiscoverOptions, Failure, Output, RegisterOptions, RequestId, Target, Wanted,
 };
@@ -9,7 +10,7 @@ use super::case::{Action, Case, Link, Shape};
 use super::network::{Network, Outcome, Parcel};
 use super::node::{Node, Out};
 use super::point::{Point, Reply};
-use super::samples::{name, point_peer};
+use super::samples::{POINTS_MAX, name, point_peer};
 use super::seen::{Call, Seen, Sent};
 
 /// Everybody, everything on its way, and the time.
@@ -50,7 +51,7 @@ impl World {
             points: kinds
                 .map(|kind| Point::new(*kind, shape.page_entries_max))
                 .collect(),
-            network: Network::new(case.seed),
+            network: Network::new(case.seed, shape.names),
             seen: Vec::new(),
             shape,
         }
@@ -311,10 +312,7 @@ impl World {
                 }
                 Output::Event(event) => self.seen.push(Seen::Told { client, event }),
                 Output::Request { id, point, request } => {
-                    let points = 0..self.points.len();
-                    let mut points = points.filter(|number| point_peer(*number) == point);
-                    let point = points.next().expect("one of our points");
-                    self.send(client, point, id, &request);
+                    self.send(client, number_of_point(point), id, &request);
                 }
             }
         }
@@ -353,8 +351,9 @@ impl World {
         let (connection, is_new) = self.network.connect(client, point);
         let may_lose = self.network.may_lose(client, point, sent);
         let fate = Network::fate(&mut dice, &link, link.lost, may_lose);
-        let is_lost = fate.is_late || fate.delays_millis.is_empty();
-        self.network.note_loss(client, point, sent, is_lost);
+        if fate.is_lost() {
+            self.network.note_loss(client, point, sent);
+        }
         let dial = if is_new { dice.within(5, 50) } else { 0 };
         if is_new {
             let at = super::point::shifted(self.now, dial.cast_signed());
@@ -391,8 +390,10 @@ impl World {
         let mut dice = self.network.dice(client, point);
         let may_lose = self.network.may_lose(client, point, sent);
         let fate = Network::fate(&mut dice, &link, link.answers_lost, may_lose);
-        if fate.is_late || fate.delays_millis.is_empty() {
-            self.network.note_loss(client, point, sent, true);
+        if fate.is_lost() {
+            self.network.note_loss(client, point, sent);
+        } else {
+            self.network.note_answer(client, point, sent);
         }
         for delay in fate.delays_millis {
             self.answer_in(delay, client, point, id, outcome.clone());
@@ -442,6 +443,13 @@ pub(crate) fn number_of(namespace: &Namespace) -> usize {
     number
         .and_then(|it| it.parse().ok())
         .expect("one of our names")
+}
+
+/// The number of a point.
+pub(crate) fn number_of_point(point: PeerId) -> usize {
+    let mut numbers = 0..POINTS_MAX;
+    let number = numbers.find(|number| point_peer(*number) == point);
+    number.expect("one of our points")
 }
 
 fn sent_of(wanted: &Wanted) -> Sent {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rv_core::client::ClientConfig;
+use rv_core::client::{ClientConfig, Event};
 use rv_proto::Time;
 
 use super::discovers::pages_max;
 use super::{Oracle, Place, Promise, Settles, Violation, broken, pause_max};
 use crate::client::seen::{Call, Seen, Sent};
-use crate::client::world::World;
+use crate::client::world::{World, number_of_point};
 
 /// Watches [`Promise::Bounds`].
 #[derive(Debug)]
@@ -163,6 +163,15 @@ impl Oracle for Bounds {
             } => {
                 self.granted
                     .insert((client, point, name), (world.now, ttl_secs));
+            }
+            // It may be back without its memory, so everything there is registered anew.
+            Seen::Told {
+                client,
+                event: Event::PointUp { point },
+            } => {
+                let point = number_of_point(point);
+                self.granted
+                    .retain(|(it, at, _), _| (*it, *at) != (client, point));
             }
             Seen::Forgot { .. }
             | Seen::Granted { .. }

@@ -9,9 +9,10 @@ use crate::client::world::World;
 
 /// Watches [`Promise::Holds`] at the first point, which is always up and keeps its clock.
 ///
-/// Its links may lose any DISCOVER, and any write of a client but two in a row: the shortest ttl
-/// leaves time for one more REGISTER after one that was lost, and at a point that seems to be down
-/// one registration tries for all.
+/// Its links may lose any DISCOVER, and any write of a client or its answer; after that the next
+/// write of each of its registrations comes through. The shortest ttl leaves time for one more
+/// REGISTER after one that was lost, and at a point that seems to be down one registration tries
+/// for all.
 #[derive(Debug, Default)]
 pub struct Holds {
     standing: BTreeSet<(usize, usize)>,

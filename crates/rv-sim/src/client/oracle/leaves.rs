@@ -27,12 +27,14 @@ pub struct Leaves {
     prompt: BTreeMap<(usize, usize), Time>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Leaving {
     name: usize,
     until: Time,
     /// The application registers again.
     is_withdrawn: bool,
+    /// Points that it was brought back at, as no client can prevent.
+    back_at: BTreeSet<usize>,
 }
 
 impl Leaves {
@@ -62,9 +64,17 @@ impl Leaves {
         self.out
             .retain(|(it, _, number)| (*it, *number) != (client, name));
         self.prompt.remove(&(client, name));
-        for ((it, _), leaving) in &mut self.leaving {
-            leaving.is_withdrawn |= (*it, leaving.name) == (client, name);
+        for leaving in self.leaving_of(client, name) {
+            leaving.is_withdrawn = true;
         }
+    }
+
+    fn leaving_of(&mut self, client: usize, name: usize) -> impl Iterator<Item = &mut Leaving> {
+        let all = self.leaving.iter_mut();
+        let of = move |((it, _), leaving): &(&(usize, OperationId), &mut Leaving)| {
+            (*it, leaving.name) == (client, name)
+        };
+        all.filter(of).map(|(_, leaving)| leaving)
     }
 }
 
@@ -80,6 +90,7 @@ impl Oracle for Leaves {
                     name: *name,
                     until,
                     is_withdrawn: false,
+                    back_at: BTreeSet::new(),
                 };
                 self.leaving.insert((*client, *operation), leaving);
                 if !world.shape.is_first_lossy {
@@ -108,6 +119,19 @@ impl Oracle for Leaves {
                 ..
             } => {
                 self.out.remove(&(*client, *point, *name));
+                for leaving in self.leaving_of(*client, *name) {
+                    leaving.back_at.insert(*point);
+                }
+            }
+            Seen::Removed {
+                client,
+                point,
+                name,
+                ..
+            } => {
+                for leaving in self.leaving_of(*client, *name) {
+                    leaving.back_at.remove(point);
+                }
             }
             Seen::Told {
                 client,
@@ -123,7 +147,7 @@ impl Oracle for Leaves {
                 };
                 for point in 0..world.points.len() {
                     let has_failed = failures.iter().any(|(it, _)| *it == point_peer(point));
-                    if !has_failed && !leaving.is_withdrawn {
+                    if !has_failed && !leaving.is_withdrawn && !leaving.back_at.contains(&point) {
                         self.out.insert((*client, point, leaving.name));
                     }
                 }
@@ -132,7 +156,6 @@ impl Oracle for Leaves {
             | Seen::Called { .. }
             | Seen::Forgot { .. }
             | Seen::Granted { .. }
-            | Seen::Removed { .. }
             | Seen::Sent { .. }
             | Seen::Told { .. } => {}
         }

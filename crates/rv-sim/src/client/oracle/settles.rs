@@ -1,16 +1,17 @@
-//! After the faults every wanted registration stands at every point, within one pause.
+//! After the faults every wanted registration stands at every point, within one pause, and no point
+//! that answers is taken for one that does not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rv_core::client::ClientConfig;
+use rv_core::client::{ClientConfig, Event};
 use rv_proto::Time;
 
 use super::{Oracle, Place, Promise, Violation, broken, pause_max, places};
 use crate::client::network::Network;
 use crate::client::samples::{client_peer, name};
 use crate::client::seen::{Call, Seen};
-use crate::client::world::World;
+use crate::client::world::{World, number_of_point};
 
 /// Watches [`Promise::Settles`].
 #[derive(Debug)]
@@ -26,6 +27,9 @@ pub struct Settles {
 impl Settles {
     /// REGISTERs of one attempt, in quick succession: another dialect, a higher `seq` twice each.
     const REGISTERS_MAX: u32 = 6;
+
+    /// How much later than it is up a point may still be seen to refuse a dial.
+    const REFUSED_AFTER: Duration = Duration::from_secs(2);
 
     pub(super) const fn new(config: ClientConfig) -> Self {
         Self {
@@ -48,11 +52,15 @@ impl Settles {
             + way * Self::REGISTERS_MAX
     }
 
+    fn faultless_since(&self, world: &World, point: usize) -> Time {
+        let calm_at = world.at_secs(world.shape.calm_at_secs);
+        let up_at = self.up_at.get(&point).copied().unwrap_or_default();
+        calm_at.max(up_at)
+    }
+
     /// When the registration has to stand.
     fn due_at(&self, world: &World, place: Place, ttl_secs: u64) -> Time {
-        let calm_at = world.at_secs(world.shape.calm_at_secs);
-        let up_at = self.up_at.get(&place.1).copied().unwrap_or_default();
-        let mut from = calm_at.max(up_at);
+        let mut from = self.faultless_since(world, place.1);
         if let (Some(forgot_at), Some((at, granted_secs))) =
             (self.forgot_at.get(&place), self.granted.get(&place))
             && forgot_at >= at
@@ -116,6 +124,20 @@ impl Oracle for Settles {
                 self.up_at.insert(point, world.now);
                 for place in places(world).filter(|place| place.1 == point) {
                     self.forgot_at.insert(place, world.now);
+                }
+            }
+            Seen::Told {
+                client,
+                event: Event::PointDown { point, .. },
+            } => {
+                let point = number_of_point(point);
+                let known_after = self.config.request_timeout + Self::REFUSED_AFTER;
+                let known_at = self
+                    .faultless_since(world, point)
+                    .saturating_add(known_after);
+                if world.points[point].is_up && world.now > known_at {
+                    let what = format!("client {client} takes point {point} for dead");
+                    return Err(broken(Promise::Settles, world, what));
                 }
             }
             Seen::Answered { .. }
