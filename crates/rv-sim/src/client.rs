@@ -18,7 +18,7 @@ mod world;
 pub use case::{Action, Case, Happening, Link, Shape};
 pub use oracle::{Promise, Violation};
 pub use point::{Kind, Point};
-pub use run::{Outcome, Tally, check, check_and_trace, check_seed};
+pub use run::{Outcome, Tally, check, check_and_trace};
 pub use samples::{client_peer, name, plain_peer, point_peer};
 pub use seen::{Call, Seen, Sent};
 pub use shrink::shrink;

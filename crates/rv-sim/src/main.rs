@@ -31,7 +31,7 @@ struct Seeds {
     /// Say what failed, but look for no shorter case.
     #[arg(long)]
     no_shrink: bool,
-    /// Print all that is seen in the shortest case that fails.
+    /// Print all that is seen in a case that fails, the shortest if one is looked for.
     #[arg(long)]
     trace: bool,
 }
@@ -66,12 +66,15 @@ fn client(seeds: &Seeds) -> ExitCode {
             Err(violation) => {
                 failed += 1;
                 println!("seed {seed}: {violation}");
-                if !seeds.no_shrink {
+                let case = if seeds.no_shrink {
+                    case
+                } else {
                     let (case, violation) = shrink(case, violation);
                     println!("shortest: {violation}\n{case:#?}");
-                    if seeds.trace {
-                        print_trace(&case);
-                    }
+                    case
+                };
+                if seeds.trace {
+                    print_trace(&case);
                 }
                 println!("replay: cargo xtask sim client --seeds 1 --from {seed}");
             }

@@ -26,15 +26,6 @@ pub struct Tally {
 /// Steps of one case at the most: a network that goes on for ever at one time is a storm.
 const STEPS_MAX: u32 = 2_000_000;
 
-/// Runs the case of a seed.
-///
-/// # Errors
-///
-/// If a promise is broken.
-pub fn check_seed(seed: u64) -> Outcome {
-    check(&Case::of_seed(seed))
-}
-
 /// Runs a case.
 ///
 /// # Errors

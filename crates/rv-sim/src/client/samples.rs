@@ -73,3 +73,18 @@ pub(crate) fn address(port: u16) -> Multiaddr {
         .parse()
         .expect("an address")
 }
+
+/// The number of a namespace.
+pub(crate) fn number_of(namespace: &Namespace) -> usize {
+    let number = namespace.as_str().rsplit('-').next();
+    number
+        .and_then(|it| it.parse().ok())
+        .expect("one of our names")
+}
+
+/// The number of a point.
+pub(crate) fn number_of_point(point: PeerId) -> usize {
+    let mut numbers = 0..POINTS_MAX;
+    let number = numbers.find(|number| point_peer(*number) == point);
+    number.expect("one of our points")
+}

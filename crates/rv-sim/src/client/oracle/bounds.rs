@@ -8,8 +8,9 @@ use rv_proto::Time;
 
 use super::discovers::pages_max;
 use super::{Oracle, Place, Promise, Settles, Violation, broken, pause_max};
+use crate::client::samples::number_of_point;
 use crate::client::seen::{Call, Seen, Sent};
-use crate::client::world::{World, number_of_point};
+use crate::client::world::World;
 
 /// Watches [`Promise::Bounds`].
 #[derive(Debug)]

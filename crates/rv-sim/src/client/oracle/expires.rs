@@ -7,9 +7,9 @@ use rv_core::client::{ClientConfig, Event};
 use rv_proto::{Scope, Time};
 
 use super::{Oracle, Place, Promise, Violation, broken, places};
-use crate::client::samples::{client_peer, name};
+use crate::client::samples::{client_peer, name, number_of};
 use crate::client::seen::Seen;
-use crate::client::world::{World, number_of};
+use crate::client::world::World;
 
 /// Watches [`Promise::Expires`], in true time.
 ///

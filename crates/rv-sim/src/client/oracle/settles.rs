@@ -9,9 +9,9 @@ use rv_proto::Time;
 
 use super::{Oracle, Place, Promise, Violation, broken, pause_max, places};
 use crate::client::network::Network;
-use crate::client::samples::{client_peer, name};
+use crate::client::samples::{client_peer, name, number_of_point};
 use crate::client::seen::{Call, Seen};
-use crate::client::world::{World, number_of_point};
+use crate::client::world::World;
 
 /// Watches [`Promise::Settles`].
 #[derive(Debug)]

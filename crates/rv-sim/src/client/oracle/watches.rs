@@ -8,9 +8,9 @@ use rv_core::client::{ClientConfig, Event};
 use rv_proto::Time;
 
 use super::{Oracle, Promise, Violation, broken};
-use crate::client::samples::{client_peer, name};
+use crate::client::samples::{client_peer, name, number_of};
 use crate::client::seen::{Call, Seen};
-use crate::client::world::{World, number_of};
+use crate::client::world::World;
 
 /// Watches [`Promise::Watches`].
 #[derive(Debug)]
