@@ -117,6 +117,9 @@ impl Case {
                 },
             });
         }
+        let reversed = script.iter().filter_map(|it| reversed(&mut dice, it));
+        let reversed: Vec<_> = reversed.collect();
+        script.extend(reversed);
         script.sort_by_key(|it| it.at_millis);
         Self {
             seed,
@@ -195,6 +198,22 @@ impl Shape {
             action,
         }
     }
+}
+
+/// Somebody changes their mind while the first request may still be out.
+fn reversed(dice: &mut Dice, happening: &Happening) -> Option<Happening> {
+    let at_millis = happening.at_millis + dice.below(3_000);
+    let ttl_secs = dice.pick(&TTLS_SECS);
+    let action = match happening.action {
+        Action::Register { client, name, .. } => Action::Unregister { client, name },
+        Action::Unregister { client, name } => Action::Register {
+            client,
+            name,
+            ttl_secs,
+        },
+        _ => return None,
+    };
+    dice.chance(25).then_some(Happening { at_millis, action })
 }
 
 /// A clock that is set: by seconds, by minutes, by a day; either way.

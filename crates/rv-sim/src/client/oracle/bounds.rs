@@ -1,14 +1,15 @@
 //! Everything stays within its bounds, and nobody asks more often than the pauses allow.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use libp2p_identity::PeerId;
 use rv_core::client::{ClientConfig, Event};
 use rv_proto::Time;
 
 use super::discovers::pages_max;
 use super::{Oracle, Place, Promise, Settles, Violation, broken, pause_max};
-use crate::client::samples::number_of_point;
+use crate::client::samples::{number_of, number_of_point};
 use crate::client::seen::{Call, Seen, Sent};
 use crate::client::world::World;
 
@@ -23,6 +24,8 @@ pub struct Bounds {
     granted: BTreeMap<Place, (Time, u64)>,
     /// DISCOVERs in the calm.
     polls: BTreeMap<Place, u32>,
+    /// Registrations that failed since they were last granted or asked for.
+    failing: BTreeSet<Place>,
     ttl_secs_min: u64,
 }
 
@@ -48,6 +51,7 @@ impl Bounds {
             silence: BTreeMap::new(),
             granted: BTreeMap::new(),
             polls: BTreeMap::new(),
+            failing: BTreeSet::new(),
             ttl_secs_min: 7_200,
         }
     }
@@ -110,6 +114,44 @@ impl Bounds {
             .then(|| format!("client {client} refreshes at point {point} after {rested:?}"))
     }
 
+    /// Pauses begin anew with each grant, and none is shorter than half the shortest.
+    fn told(&mut self, world: &World, client: usize, event: &Event) -> Option<String> {
+        let place = |point: PeerId, name| (client, number_of_point(point), number_of(name));
+        let least = self.config.backoff_min / 2;
+        let (retry_at, most) = match event {
+            Event::Registered(grant) => {
+                self.failing.remove(&place(grant.point, &grant.namespace));
+                return None;
+            }
+            Event::RegistrationFailed {
+                point,
+                namespace,
+                retry_at: Some(retry_at),
+                ..
+            } => {
+                let is_first = self.failing.insert(place(*point, namespace));
+                let most = if is_first {
+                    self.config.backoff_min
+                } else {
+                    self.config.backoff_max
+                };
+                (*retry_at, most)
+            }
+            Event::PointDown { retry_at, .. } => (*retry_at, self.config.backoff_max),
+            // It may be back without its memory, so everything there is registered anew.
+            Event::PointUp { point } => {
+                let point = number_of_point(*point);
+                self.granted
+                    .retain(|(it, at, _), _| (*it, *at) != (client, point));
+                return None;
+            }
+            _ => return None,
+        };
+        let pause = retry_at.saturating_since(world.nodes[client].clock(world.now));
+        (pause < least || pause > most)
+            .then(|| format!("client {client} pauses for {pause:?} at {event:?}"))
+    }
+
     fn polls(&mut self, world: &World, place: Place) -> Option<String> {
         let calm_at = world.at_secs(world.shape.calm_at_secs);
         let settled_at = calm_at.saturating_add(self.config.request_timeout);
@@ -151,7 +193,9 @@ impl Oracle for Bounds {
                     silence.calls += 1;
                 }
                 self.burst.retain(|(it, ..), _| *it != client);
-                if let Call::Register { ttl_secs, .. } = call {
+                if let Call::Register { name, ttl_secs } = call {
+                    self.failing
+                        .retain(|(it, _, at)| (*it, *at) != (client, name));
                     self.ttl_secs_min = self.ttl_secs_min.min(ttl_secs);
                 }
             }
@@ -165,19 +209,12 @@ impl Oracle for Bounds {
                 self.granted
                     .insert((client, point, name), (world.now, ttl_secs));
             }
-            // It may be back without its memory, so everything there is registered anew.
-            Seen::Told {
-                client,
-                event: Event::PointUp { point },
-            } => {
-                let point = number_of_point(point);
-                self.granted
-                    .retain(|(it, at, _), _| (*it, *at) != (client, point));
+            Seen::Told { client, ref event } => {
+                if let Some(what) = self.told(world, client, event) {
+                    return Err(broken(Promise::Bounds, world, what));
+                }
             }
-            Seen::Forgot { .. }
-            | Seen::Granted { .. }
-            | Seen::Removed { .. }
-            | Seen::Told { .. } => {}
+            Seen::Forgot { .. } | Seen::Granted { .. } | Seen::Removed { .. } => {}
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub struct Settles {
     /// When a point lost a registration without the client being able to know.
     forgot_at: BTreeMap<Place, Time>,
     up_at: BTreeMap<usize, Time>,
+    /// When a client was told that a point is back.
+    told_up_at: BTreeMap<(usize, usize), Time>,
 }
 
 impl Settles {
@@ -38,6 +40,7 @@ impl Settles {
             granted: BTreeMap::new(),
             forgot_at: BTreeMap::new(),
             up_at: BTreeMap::new(),
+            told_up_at: BTreeMap::new(),
         }
     }
 
@@ -65,9 +68,14 @@ impl Settles {
             (self.forgot_at.get(&place), self.granted.get(&place))
             && forgot_at >= at
         {
-            // The client cannot know before it refreshes.
+            // The client cannot know before it refreshes, unless it sees the point come back. What
+            // it is told so soon after may be about an answer from before.
+            let told_up_at = self.told_up_at.get(&(place.0, place.1)).copied();
+            let known_after = forgot_at.saturating_add(self.config.request_timeout);
             let refreshed_after = Duration::from_secs(*granted_secs) * 7 / 8;
-            from = from.max(at.saturating_add(refreshed_after));
+            let refreshed_at = at.saturating_add(refreshed_after);
+            let known_at = told_up_at.filter(|at| *at > known_after);
+            from = from.max(known_at.map_or(refreshed_at, |at| at.min(refreshed_at)));
         }
         from.saturating_add(Self::settled_after(&self.config, ttl_secs))
     }
@@ -125,6 +133,13 @@ impl Oracle for Settles {
                 for place in places(world).filter(|place| place.1 == point) {
                     self.forgot_at.insert(place, world.now);
                 }
+            }
+            Seen::Told {
+                client,
+                event: Event::PointUp { point },
+            } => {
+                let place = (client, number_of_point(point));
+                self.told_up_at.insert(place, world.now);
             }
             Seen::Told {
                 client,
