@@ -103,6 +103,8 @@ pub struct RefreshConfig {
     /// Uniform lookups in each refresh, besides those of buckets. Default 0: one of them falls
     /// into bucket 9 once in a thousand times. py-libp2p has nothing but these.
     pub uniform: usize,
+    /// From how many entries on there are none of them. Default none: always.
+    pub uniform_below: Option<usize>,
     /// Refreshes, walks and sweeps that wait for their turn. Default 8.
     pub waiting_max: usize,
     /// Contacts that one report names. Default 65,536, about 20 MB; the further ones are counted.
@@ -299,6 +301,7 @@ impl Default for RefreshConfig {
             deadline: Duration::from_secs(180),
             lookups_max: 3,
             uniform: 0,
+            uniform_below: None,
             waiting_max: 8,
             found_max: 65_536,
         }

@@ -20,6 +20,8 @@
 //! asks or only looks. `now` is always an argument. Equal seeds, inputs and times give equal
 //! outputs on every machine.
 //!
+//! With the feature `driver` there are futures around it, for any runtime: see `driver`.
+//!
 //! # Example
 //!
 //! A network of a hundred nodes in memory. One of them knows a single other one, and refreshes:
@@ -72,6 +74,8 @@ mod address;
 mod admit;
 mod budget;
 mod config;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod explore;
 mod health;
 mod key;
@@ -96,6 +100,11 @@ pub use budget::Spent;
 pub use config::{
     AdmissionConfig, BudgetLimits, CheckConfig, Config, ConfigError, LookupConfig, Lookups,
     RefreshConfig,
+};
+#[cfg(feature = "driver")]
+pub use driver::{
+    PeerValidationError, Query, RandomWalk, RandomWalkError, RoutingTable,
+    RoutingTableRefreshError, RtRefreshManager,
 };
 pub use explore::Purpose;
 pub use health::{BucketHealth, Health};

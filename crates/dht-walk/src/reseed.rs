@@ -127,6 +127,11 @@ impl Reseed {
         }
     }
 
+    /// Whether a source is left before all have been tried.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.is_searching || self.next != SeedSource::Snapshot
+    }
+
     pub(crate) const fn is_searching(&self) -> bool {
         self.is_searching
     }

@@ -201,6 +201,10 @@ impl Walk {
         self.tend_candidates(now);
         self.tend_seeds(now);
         self.tend_entries(now);
+        // Who waited for seeds learns here that there are none.
+        if self.round.is_none() && !self.waiting.is_empty() {
+            self.drive_rounds(now);
+        }
         self.begin_rounds(now);
         if let Some(request) = self.requests.values().next() {
             let ends_at = request

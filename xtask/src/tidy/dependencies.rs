@@ -33,6 +33,12 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// What a core may depend on as an option, for a shell that has a folder of its own in it.
+const ALLOWED_AS_OPTION: [(&str, &[&str]); 1] = [(
+    "dht-walk",
+    &["futures", "futures-timer", "getrandom", "web-time"],
+)];
+
 /// Programs, which assemble a whole swarm; the daemon in `rv-server` does so too, as an option.
 const WITH_UMBRELLA: [&str; 3] = ["rv-bench", "rv-cli", "rv-interop"];
 
@@ -73,10 +79,12 @@ fn judge(edge: Edge<'_>) -> Option<String> {
         dependency,
         optional,
     } = edge;
-    let allowed = ALLOWED.iter().find(|(core, _)| *core == package);
-    if let Some((_, allowed)) = allowed
-        && !allowed.contains(&dependency)
-    {
+    let allows = |table: &[(&str, &[&str])]| {
+        let row = table.iter().find(|(core, _)| *core == package);
+        row.is_some_and(|(_, allowed)| allowed.contains(&dependency))
+    };
+    let is_core = ALLOWED.iter().any(|(core, _)| *core == package);
+    if is_core && !allows(&ALLOWED) && !(optional && allows(&ALLOWED_AS_OPTION)) {
         return Some(format!(
             "{package} may not depend on {dependency}: it belongs to a shell"
         ));
@@ -160,6 +168,14 @@ mod tests {
         assert!(!is_refused("rv-core", "rv-proto", false));
         assert!(!is_refused("rv-proto", "prost", false));
         assert!(!is_refused("rv-server", "tokio", true));
+    }
+
+    #[test]
+    fn what_a_cores_shell_needs_is_an_option() {
+        assert!(is_refused("dht-walk", "futures", false));
+        assert!(!is_refused("dht-walk", "futures", true));
+        assert!(is_refused("dht-walk", "tokio", true));
+        assert!(is_refused("rv-core", "futures", true));
     }
 
     #[test]

@@ -55,13 +55,18 @@ impl Walk {
     const GRACE: Duration = Duration::from_secs(1);
 
     /// A lookup of the host's ended.
-    pub fn handle_lookup_ended(&mut self, now: Time, id: LookupId, found: Found) {
+    pub fn handle_lookup_ended(&mut self, now: Time, id: LookupId, mut found: Found) {
         let now = self.enter(now);
-        let is_delegated = |it: &Running| matches!(it.way, Way::Delegated { .. });
-        if !self.lookups.get(&id).is_some_and(is_delegated) {
+        let Some(Way::Delegated { is_cancelled, .. }) = self.lookups.get(&id).map(|it| &it.way)
+        else {
             self.refusals.add(Refusal::Unasked, 1);
             return;
-        }
+        };
+        let is_cancelled = *is_cancelled;
+        let heard_max = self.config.lookup.candidates_max;
+        let surplus = found.closest.len().saturating_sub(heard_max);
+        self.refusals.add(Refusal::Surplus, surplus);
+        found.closest.truncate(heard_max);
         self.settle_budget(found.requests);
         if !found.closest.is_empty() {
             self.succeeded(now);
@@ -72,7 +77,6 @@ impl Walk {
                 self.answered_lookup(now, &contact, Source::Itself);
             }
         }
-        let heard_max = self.config.lookup.candidates_max;
         self.refusals.add(
             Refusal::Surplus,
             found.heard.len().saturating_sub(heard_max),
@@ -83,6 +87,7 @@ impl Walk {
             }
         }
         let end = match (found.is_complete, found.closest.is_empty()) {
+            _ if is_cancelled => LookupEnd::Deadline,
             (_, true) => LookupEnd::Exhausted,
             (true, false) => LookupEnd::Converged,
             (false, false) => LookupEnd::Deadline,
@@ -387,15 +392,24 @@ impl Walk {
         self.budget.give_back(less, less);
     }
 
-    /// Ends all lookups with what they have.
+    /// Ends all lookups with what they have. Those of the host may still tell what they found,
+    /// unless the walk is stopped.
     pub(super) fn cut_lookups(&mut self, now: Time, end: LookupEnd) {
         let ids: Vec<LookupId> = self.lookups.keys().copied().collect();
         for id in ids {
-            match self.lookups.get(&id).map(|running| &running.way) {
+            match self.lookups.get_mut(&id).map(|running| &mut running.way) {
                 Some(Way::Own(_)) => self.end_own(now, id, end),
-                Some(Way::Delegated { is_cancelled, .. }) => {
-                    if !is_cancelled {
+                Some(Way::Delegated {
+                    is_cancelled,
+                    ends_at,
+                }) => {
+                    if !*is_cancelled {
+                        *is_cancelled = true;
+                        *ends_at = now.saturating_add(Self::GRACE);
                         self.outputs.push_back(Output::CancelLookup(id));
+                    }
+                    if end != LookupEnd::Stopped {
+                        continue;
                     }
                     self.settle_budget(None);
                     self.end_delegated(now, id, end, Found::default());

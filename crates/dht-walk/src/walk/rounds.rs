@@ -10,7 +10,7 @@ use crate::lookup::LookupEnd;
 use crate::output::{Event, TimeoutReason};
 use crate::peer::{Addresses, Contact, Peer};
 use crate::report::{BucketReport, LookupReport, Report, RoundEnd, RoundId, RoundKind};
-use crate::target::Target;
+use crate::target::{Target, Targets};
 use crate::time::Time;
 
 use super::Walk;
@@ -57,6 +57,9 @@ impl Walk {
     /// begins one; the others follow at the next wake-up.
     const PASSES_MAX: usize = 64;
 
+    /// Lookups of one round, whatever is asked for: as many as a sweep has at the most.
+    const WALKS_MAX: usize = Targets::SLICES_MAX;
+
     /// Refreshes the table. The refresh begins after this call: one that already runs is not what
     /// is meant, one that waits is.
     ///
@@ -75,7 +78,7 @@ impl Walk {
         self.plan(now, kind, self.config.refresh.deadline)
     }
 
-    /// Looks up `count` targets anywhere.
+    /// Looks up `count` targets anywhere, at most [`SLICES_MAX`](crate::Targets::SLICES_MAX).
     ///
     /// # Errors
     ///
@@ -177,7 +180,9 @@ impl Walk {
                 round.purposes = all.map(Purpose::Slice).collect();
             }
             RoundKind::Walks { count } => {
-                round.purposes = (0..count).map(|_| Purpose::Uniform).collect();
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let all = std::iter::repeat_n(Purpose::Uniform, count.min(Self::WALKS_MAX));
+                round.purposes = all.collect();
             }
         }
         self.round = Some(Box::new(round));
@@ -190,6 +195,10 @@ impl Walk {
     pub(super) fn drive_rounds(&mut self, now: Time) {
         for _ in 0..Self::PASSES_MAX {
             if self.round.is_none() {
+                // Whoever asks for peers while the first ones are being sought waits for those.
+                if !self.can_look_up() && self.is_seeding() {
+                    return;
+                }
                 let Some(planned) = self.waiting.pop_front() else {
                     return;
                 };
@@ -202,6 +211,13 @@ impl Walk {
                 .is_some_and(|round| round.ends_at <= now)
             {
                 self.cut_lookups(now, LookupEnd::Deadline);
+                if self.poll_lookups(now) {
+                    continue;
+                }
+                if !self.lookups.is_empty() {
+                    // The host tells what its lookups found; it has not long to do so.
+                    return;
+                }
                 self.end_round(now, RoundEnd::Deadline);
                 continue;
             }
@@ -276,8 +292,13 @@ impl Walk {
         round
             .purposes
             .extend(buckets.into_iter().map(Purpose::Bucket));
-        let uniform = std::iter::repeat_n(Purpose::Uniform, self.config.refresh.uniform);
-        round.purposes.extend(uniform);
+        let uniform_below = self.config.refresh.uniform_below.unwrap_or(usize::MAX);
+        if self.table.len() < uniform_below {
+            let uniform = self.config.refresh.uniform.min(Self::WALKS_MAX);
+            round
+                .purposes
+                .extend(std::iter::repeat_n(Purpose::Uniform, uniform));
+        }
         round.has_buckets = true;
     }
 

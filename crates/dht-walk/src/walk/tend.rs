@@ -1,8 +1,10 @@
 //! What a walk does by itself between refreshes: checks, candidates, seeds.
 
+use std::collections::BTreeSet;
+
 use crate::budget::Priority;
 use crate::output::{Event, Output, TimeoutReason};
-use crate::peer::{Contact, Peer};
+use crate::peer::{Addresses, Contact, Peer};
 use crate::probe::needs_witness;
 use crate::refusal::Refusal;
 use crate::reseed::{Reseed, SeedSource, Seeding};
@@ -188,7 +190,7 @@ impl Walk {
                 return;
             }
             self.seeds.pop_front();
-            if self.is_asked(&contact.peer) {
+            if self.is_asked(&contact.peer) || self.table.entry(&contact.peer).is_some() {
                 continue;
             }
             let target = Target::peer(self.local.clone());
@@ -205,9 +207,24 @@ impl Walk {
         }
     }
 
+    /// Whether somebody may still be found in this round of all sources.
+    pub(super) fn is_seeding(&self) -> bool {
+        let is_under_way = !self.seeds.is_empty() || self.admit.verifying() > 0;
+        self.config.auto
+            && self.is_running
+            && !self.outage.is_down()
+            && self.table.len() < self.config.peers_min
+            && (is_under_way || self.reseed.has_next())
+    }
+
     fn search_seeds(&mut self, now: Time) {
-        // Seeds that wait, and candidates that are asked, may be enough.
-        if !self.seeds.is_empty() || self.admit.verifying() > 0 {
+        // Seeds that wait, and candidates that are asked, may be enough; but a long list of peers
+        // that are all gone must not keep the next source waiting.
+        let is_under_way = !self.seeds.is_empty() || self.admit.verifying() > 0;
+        if is_under_way && (self.reseed.search_at() > now || !self.reseed.has_next()) {
+            if self.reseed.has_next() {
+                self.wake_at(self.reseed.search_at(), TimeoutReason::Seeds);
+            }
             return;
         }
         for _ in 0..4 {
@@ -238,20 +255,45 @@ impl Walk {
         self.reseed.is_searching()
     }
 
+    /// The contact as it may be asked. Who is on the bootstrap list is meant as it stands there, and
+    /// a connected peer needs no address; what a file or a store says is a rumour.
+    fn judge_seed(&mut self, source: SeedSource, mut contact: Contact) -> Option<Contact> {
+        let is_connected = source == SeedSource::Connected;
+        let refusal = match self.judge(&contact) {
+            Ok(judged) => return Some(judged),
+            Err(Refusal::OwnId) => Refusal::OwnId,
+            Err(_) if source == SeedSource::Bootstrap && !contact.addresses.is_empty() => {
+                return Some(contact);
+            }
+            Err(_) if is_connected => {
+                contact.addresses = Addresses::none();
+                return Some(contact);
+            }
+            Err(refusal) => refusal,
+        };
+        self.refusals.add(refusal, 1);
+        None
+    }
+
     fn use_seeds(&mut self, now: Time, source: SeedSource, contacts: Vec<Contact>) {
-        let mut taken = 0;
-        for contact in contacts {
-            let is_known = contact.peer == self.local || self.table.entry(&contact.peer).is_some();
-            let is_full = self.seeds.len() >= Reseed::CONTACTS_MAX;
-            if contact.peer == self.local {
-                self.refusals.add(Refusal::OwnId, 1);
-            } else if contact.addresses.is_empty() && source != SeedSource::Connected {
-                self.refusals.add(Refusal::NoAddress, 1);
-            } else if !is_known && !is_full {
-                self.seeds.push_back(contact);
-                taken += 1;
+        let mut waiting: BTreeSet<Peer> = self.seeds.iter().map(|it| it.peer.clone()).collect();
+        let mut fresh = Vec::new();
+        for contact in contacts.into_iter().take(Reseed::CONTACTS_MAX) {
+            let Some(contact) = self.judge_seed(source, contact) else {
+                continue;
+            };
+            let is_known = self.table.entry(&contact.peer).is_some();
+            if !is_known && waiting.insert(contact.peer.clone()) {
+                fresh.push(contact);
             }
         }
+        // A later source is tried because an earlier one did not help.
+        let taken = fresh.len();
+        fresh
+            .into_iter()
+            .rev()
+            .for_each(|it| self.seeds.push_front(it));
+        self.seeds.truncate(Reseed::CONTACTS_MAX);
         if taken == 0 {
             self.reseed.nobody(now);
         } else {

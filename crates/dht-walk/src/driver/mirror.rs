@@ -1,0 +1,171 @@
+//! Keeps the host's table and the walk's the same.
+//!
+//! Calls about different peers run side by side, those about one peer one after the other. What is
+//! still to be done about a peer is replaced by what is wanted later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::{BoxFuture, Either, select};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+
+use crate::peer::{Contact, Peer};
+use crate::table::Table;
+
+use super::calls::guarded;
+use super::error::{CallFailed, HostError};
+use super::host::RoutingTable;
+use super::subscription::TableCall;
+use super::timer::Timer;
+
+/// Calls of the host's table.
+pub(super) struct Mirror<R, T> {
+    table: Arc<R>,
+    timer: Arc<T>,
+    wanted: BTreeMap<Peer, Wanted>,
+    busy: BTreeSet<Peer>,
+    open: FuturesUnordered<BoxFuture<'static, Called>>,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Add(Contact),
+    Remove,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) struct Called {
+    pub(super) peer: Peer,
+    pub(super) call: TableCall,
+    /// Whether the peer was taken, or is gone.
+    pub(super) result: Result<bool, HostError>,
+}
+
+/// What the host's table did by itself.
+#[derive(Debug)]
+pub(super) enum Change {
+    Added(Contact),
+    Removed(Peer),
+}
+
+impl<R: RoutingTable, T: Timer> Mirror<R, T> {
+    /// Calls at a time: a slow table is not asked for everything at once.
+    const CALLS_MAX: usize = 16;
+
+    /// Peers about whom something is to be done, above which the walk is not polled: what it wants
+    /// waits there, and it begins nothing new.
+    const WANTED_MAX: usize = 1_024;
+
+    /// How long a call may take. A table that pings before it answers has twice its usual time.
+    const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+    pub(super) fn new(table: Arc<R>, timer: Arc<T>) -> Self {
+        Self {
+            table,
+            timer,
+            wanted: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            open: FuturesUnordered::new(),
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.wanted.len() < Self::WANTED_MAX
+    }
+
+    pub(super) fn add(&mut self, contact: Contact) {
+        self.wanted
+            .insert(contact.peer.clone(), Wanted::Add(contact));
+    }
+
+    pub(super) fn remove(&mut self, peer: Peer) {
+        self.wanted.insert(peer, Wanted::Remove);
+    }
+
+    /// Whether something is to be done about the peer, so that what was done before is outdated.
+    pub(super) fn is_wanted(&self, peer: &Peer) -> bool {
+        self.wanted.contains_key(peer)
+    }
+
+    /// Begins as many calls as may run.
+    pub(super) fn begin(&mut self) {
+        while self.open.len() < Self::CALLS_MAX {
+            let is_free = |(peer, _): &(&Peer, &Wanted)| !self.busy.contains(*peer);
+            let Some(peer) = self.wanted.iter().find(is_free).map(|it| it.0.clone()) else {
+                return;
+            };
+            let Some(wanted) = self.wanted.remove(&peer) else {
+                return;
+            };
+            self.busy.insert(peer.clone());
+            self.open.push(self.call(peer, wanted));
+        }
+    }
+
+    fn call(&self, peer: Peer, wanted: Wanted) -> BoxFuture<'static, Called> {
+        let table = Arc::clone(&self.table);
+        let ends_at = self.timer.now().saturating_add(Self::TIMEOUT);
+        let timeout = self.timer.sleep_until(ends_at);
+        let (id, call) = match wanted {
+            Wanted::Add(_) => (peer.id(), TableCall::AddPeer),
+            Wanted::Remove => (peer.id(), TableCall::RemovePeer),
+        };
+        let work = guarded(async move {
+            match wanted {
+                Wanted::Add(contact) => table.add_peer(contact).await,
+                Wanted::Remove => table.remove_peer(id).await.map(|()| true),
+            }
+        });
+        let ended = select(Box::pin(work), timeout).map(|ended| match ended {
+            Either::Left((Ok(Ok(is_done)), _)) => Ok(is_done),
+            Either::Left((Ok(Err(error)), _)) => Err(Arc::new(error) as HostError),
+            Either::Left((Err(panicked), _)) => Err(Arc::new(panicked) as HostError),
+            Either::Right(((), _)) => Err(Arc::new(CallFailed::TimedOut) as HostError),
+        });
+        ended
+            .map(move |result| Called { peer, call, result })
+            .boxed()
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Called> {
+        let Poll::Ready(Some(called)) = self.open.poll_next_unpin(cx) else {
+            return Poll::Pending;
+        };
+        self.busy.remove(&called.peer);
+        Poll::Ready(called)
+    }
+
+    /// The host's entries. A panic of its code is an error.
+    pub(super) fn contacts(&self) -> Result<Vec<Contact>, CallFailed> {
+        let read = || self.table.contacts();
+        catch_unwind(AssertUnwindSafe(read)).map_err(|_| CallFailed::Panicked)
+    }
+
+    /// What the host's table did by itself since it was last the same as the walk's. What is under
+    /// way is left out.
+    pub(super) fn changes(&self, contacts: Vec<Contact>, table: &Table) -> Vec<Change> {
+        let is_quiet = |peer: &Peer| !self.busy.contains(peer) && !self.wanted.contains_key(peer);
+        let there: BTreeSet<Peer> = contacts.iter().map(|it| it.peer.clone()).collect();
+        let gone = table.iter().map(|entry| entry.peer());
+        let gone = gone.filter(|peer| !there.contains(peer) && is_quiet(peer));
+        let mut changes: Vec<Change> = gone.cloned().map(Change::Removed).collect();
+        let new = contacts.into_iter();
+        let new = new.filter(|it| is_quiet(&it.peer) && table.entry(&it.peer).is_none());
+        changes.extend(new.map(Change::Added));
+        changes
+    }
+}
+
+impl<R, T> fmt::Debug for Mirror<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mirror")
+            .field("open", &self.open.len())
+            .field("wanted", &self.wanted.len())
+            .finish_non_exhaustive()
+    }
+}
