@@ -258,3 +258,155 @@ impl LossRate {
 pub(crate) fn needs_witness(now: Time, last_success: Time, request_timeout: Duration) -> bool {
     now.as_millis().saturating_sub(last_success.as_millis()) > millis(request_timeout) / 2
 }
+
+/// zikade's `TestNodeValueList`, `TestProbeRemoveDeletesNodeValue` and those beside them.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::Contact;
+    use crate::rng::Seed;
+    use crate::table::{Fingerprint, Source};
+    use crate::target::Targets;
+
+    const INTERVAL: Duration = Duration::from_secs(100);
+
+    fn secs(secs: u64) -> Time {
+        Time::from_millis(secs * 1_000)
+    }
+
+    /// A table of entries that were heard at these seconds, all of them queued.
+    fn table(heard_at: &[u64]) -> (Probe, Table, Vec<Peer>) {
+        let mut targets = Targets::new(Seed::from_bytes([5; 32]));
+        let mut table = Table::new(targets.uniform().as_peer().clone(), 20);
+        let mut probe = Probe::new(CheckConfig::default());
+        let mut peers = Vec::new();
+        for at in heard_at {
+            let Contact { peer, addresses } = Contact::new(targets.uniform().as_peer().clone(), []);
+            let entry = Entry {
+                peer: peer.clone(),
+                addresses,
+                source: Source::Itself,
+                heard_at: secs(*at),
+                failed_at: Time::default(),
+                check: Check::Quiet(secs(*at)),
+                answer: Fingerprint::default(),
+                strikes: 0,
+                epoch: 0,
+                group: None,
+            };
+            probe.enter(&entry);
+            assert!(table.insert(entry));
+            peers.push(peer);
+        }
+        (probe, table, peers)
+    }
+
+    /// Who is due, in order, each taken as asked.
+    fn due(probe: &mut Probe, table: &mut Table, now: Time) -> Vec<Peer> {
+        let mut due = Vec::new();
+        while let Some(peer) = probe.quiet_due(now, INTERVAL, table) {
+            probe.asked(table.entry_mut(&peer).expect("it is an entry"));
+            due.push(peer);
+        }
+        due
+    }
+
+    #[test]
+    fn nobody_is_due_in_an_empty_table() {
+        let (mut probe, mut table, _) = table(&[]);
+        assert_eq!(due(&mut probe, &mut table, secs(1_000)), []);
+        assert_eq!((probe.quiet_at(INTERVAL), probe.retry_at()), (None, None));
+    }
+
+    #[test]
+    fn who_was_not_heard_for_longest_is_due_first_and_nobody_before_the_interval() {
+        let (mut probe, mut table, peers) = table(&[30, 10, 20]);
+        assert_eq!(probe.quiet_at(INTERVAL), Some(secs(110)));
+        assert_eq!(due(&mut probe, &mut table, secs(109)), []);
+        let first = [peers[1].clone(), peers[2].clone()];
+        assert_eq!(due(&mut probe, &mut table, secs(129)), first);
+        assert_eq!(due(&mut probe, &mut table, secs(130)), [peers[0].clone()]);
+        assert_eq!(due(&mut probe, &mut table, secs(999)), [], "all are asked");
+    }
+
+    #[test]
+    fn who_was_heard_since_is_due_that_much_later() {
+        let (mut probe, mut table, peers) = table(&[10, 20]);
+        let entry = table.entry_mut(&peers[0]).expect("it is an entry");
+        probe.alive(secs(50), entry);
+        assert_eq!(due(&mut probe, &mut table, secs(149)), [peers[1].clone()]);
+        assert_eq!(due(&mut probe, &mut table, secs(150)), [peers[0].clone()]);
+    }
+
+    #[test]
+    fn who_left_is_not_due() {
+        let (mut probe, mut table, peers) = table(&[10, 20]);
+        let entry = table.remove(&peers[0]).expect("it is an entry");
+        probe.leave(&entry);
+        assert_eq!(due(&mut probe, &mut table, secs(999)), [peers[1].clone()]);
+    }
+
+    #[test]
+    fn who_answered_or_was_not_asked_after_all_is_due_again() {
+        let (mut probe, mut table, peers) = table(&[10, 20]);
+        assert_eq!(due(&mut probe, &mut table, secs(150)), peers);
+        probe.answered(secs(151), table.entry_mut(&peers[0]).expect("an entry"));
+        probe.cancelled(table.entry_mut(&peers[1]).expect("an entry"));
+        assert_eq!(due(&mut probe, &mut table, secs(152)), [peers[1].clone()]);
+        assert_eq!(due(&mut probe, &mut table, secs(251)), [peers[0].clone()]);
+    }
+
+    #[test]
+    fn tries_are_three_and_six_seconds_apart_and_the_third_failure_is_death() {
+        let (mut probe, mut table, peers) = table(&[10]);
+        let entry = table.entry_mut(&peers[0]).expect("an entry");
+        probe.asked(entry);
+        assert_eq!(probe.failed(secs(100), entry, 0, false), Struck::Retry);
+        assert_eq!(probe.retry_at(), Some(secs(103)));
+        assert_eq!(probe.retry_due(secs(102)), None);
+        assert_eq!(probe.retry_due(secs(103)), Some(&peers[0]));
+        probe.asked(entry);
+        assert_eq!(probe.retry_at(), None);
+        assert_eq!(probe.failed(secs(103), entry, 0, false), Struck::Retry);
+        assert_eq!(probe.retry_at(), Some(secs(109)));
+        probe.asked(entry);
+        assert_eq!(probe.failed(secs(109), entry, 0, false), Struck::Dead);
+    }
+
+    #[test]
+    fn failures_of_our_own_and_those_before_an_outage_are_no_strikes() {
+        let (mut probe, mut table, peers) = table(&[10]);
+        let entry = table.entry_mut(&peers[0]).expect("an entry");
+        for at in 100..110 {
+            probe.asked(entry);
+            assert_eq!(probe.failed(secs(at), entry, 0, true), Struck::Retry);
+        }
+        assert_eq!(entry.strikes, 0);
+        for at in 110..112 {
+            probe.asked(entry);
+            assert_eq!(probe.failed(secs(at), entry, 0, false), Struck::Retry);
+        }
+        probe.asked(entry);
+        assert_eq!(probe.failed(secs(112), entry, 1, false), Struck::Retry);
+        assert_eq!(entry.strikes, 1, "the outage wiped out the others");
+        probe.alive(secs(113), entry);
+        assert_eq!((entry.strikes, probe.retry_at()), (0, None));
+    }
+
+    #[test]
+    fn the_interval_follows_departures_and_the_purse() {
+        let mut probe = Probe::new(CheckConfig::default());
+        let calm = probe.interval(secs(0), 100, 3_600);
+        for _ in 0..50 {
+            probe.loss.died(secs(1), Duration::from_secs(60));
+        }
+        let stormy = probe.interval(secs(1), 10, 3_600);
+        assert!(stormy < calm, "{stormy:?} {calm:?}");
+        assert_eq!(stormy, CheckConfig::default().interval_min);
+        // 100 checks in a purse of 100 an hour.
+        assert_eq!(
+            probe.interval(secs(1), 100, 100),
+            Duration::from_secs(3_600)
+        );
+    }
+}

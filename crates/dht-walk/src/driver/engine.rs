@@ -35,6 +35,8 @@ pub(super) struct Loop<Q, R, T: Timer> {
     called: Vec<Called>,
     /// The host's table may have changed by itself.
     is_to_be_compared: bool,
+    /// The walk works since the host's table was read first.
+    is_begun: bool,
 }
 
 impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
@@ -61,6 +63,7 @@ impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
             returned: Vec::new(),
             called: Vec::new(),
             is_to_be_compared: true,
+            is_begun: false,
         }
     }
 
@@ -79,6 +82,10 @@ impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
                 Change::Removed(peer) => core.walk.handle_entry_removed(now, &peer),
             }
         }
+        if !std::mem::replace(&mut self.is_begun, true) {
+            core.walk.start(now);
+        }
+        core.begin_refreshes(now);
         for returned in self.returned.drain(..) {
             if let Returned::Lookup(_, _, Some(error)) = &returned {
                 core.query_error = Some(Arc::clone(error));
@@ -135,13 +142,15 @@ impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
 
     /// What the host's table did by itself, where that is to be looked at.
     fn compare(&mut self) -> Vec<Change> {
-        if !std::mem::take(&mut self.is_to_be_compared) {
+        let is_asked = self.shared.lock().is_asked();
+        if !std::mem::take(&mut self.is_to_be_compared) && !is_asked {
             return Vec::new();
         }
         match self.mirror.contacts() {
-            Ok(contacts) => self
-                .mirror
-                .changes(contacts, self.shared.lock().walk.table()),
+            Ok(contacts) => {
+                let core = self.shared.lock();
+                self.mirror.changes(contacts, core.walk.table())
+            }
             Err(error) => {
                 let peer = self.shared.lock().walk.table().local().id();
                 self.tell_failed(peer, TableCall::Contacts, Arc::new(error));

@@ -78,7 +78,8 @@ pub trait RoutingTable: Send + Sync + 'static {
     fn remove_peer(&self, peer: PeerId) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Every entry. Read before each refresh, so that what the table did by itself is known; it
-    /// must not wait for anything.
+    /// must not wait for anything. Where a bucket has more than
+    /// [`bucket_size`](crate::Config::bucket_size) of them, the further ones are not tended.
     fn contacts(&self) -> Vec<Contact>;
 
     /// How many entries there are.

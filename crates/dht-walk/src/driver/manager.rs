@@ -108,7 +108,7 @@ impl<Q: Query, R: RoutingTable, T: Timer> RtRefreshManager<Q, R, T> {
     ///
     /// Where the manager works already, the future ends at once, and nothing else happens.
     pub fn start(&self) -> impl Future<Output = ()> + Send + use<Q, R, T> {
-        let generation = self.shared.start(self.timer.now());
+        let generation = self.shared.start();
         let work = generation.map(|generation| {
             let (query, table) = (Arc::clone(&self.query), Arc::clone(&self.table));
             let (shared, timer) = (Arc::clone(&self.shared), Arc::clone(&self.timer));
@@ -150,7 +150,7 @@ impl<Q: Query, R: RoutingTable, T: Timer> RtRefreshManager<Q, R, T> {
         force: bool,
     ) -> impl Future<Output = Result<Arc<Report>, RoutingTableRefreshError>> + Send + use<Q, R, T>
     {
-        let waiting = self.shared.refresh(self.timer.now(), force);
+        let waiting = self.shared.refresh(force);
         async move {
             match waiting?.await {
                 Ok(outcome) => outcome,

@@ -28,6 +28,11 @@ pub(super) struct Mirror<R, T> {
     timer: Arc<T>,
     wanted: BTreeMap<Peer, Wanted>,
     busy: BTreeSet<Peer>,
+    /// Who was in the host's table when it was read last, or was taken in since; unknown before
+    /// that.
+    held: Option<BTreeSet<Peer>>,
+    /// Whom the host's table did not drop when it was told to.
+    undropped: BTreeSet<Peer>,
     open: FuturesUnordered<BoxFuture<'static, Called>>,
 }
 
@@ -70,6 +75,8 @@ impl<R: RoutingTable, T: Timer> Mirror<R, T> {
             timer,
             wanted: BTreeMap::new(),
             busy: BTreeSet::new(),
+            held: None,
+            undropped: BTreeSet::new(),
             open: FuturesUnordered::new(),
         }
     }
@@ -137,6 +144,13 @@ impl<R: RoutingTable, T: Timer> Mirror<R, T> {
             return Poll::Pending;
         };
         self.busy.remove(&called.peer);
+        let (peer, is_done) = (&called.peer, matches!(called.result, Ok(true)));
+        match (called.call, &mut self.held) {
+            (TableCall::AddPeer, Some(held)) if is_done => _ = held.insert(peer.clone()),
+            (TableCall::RemovePeer, Some(held)) if is_done => _ = held.remove(peer),
+            (TableCall::RemovePeer, _) => _ = self.undropped.insert(peer.clone()),
+            (TableCall::AddPeer | TableCall::Contacts, _) => {}
+        }
         Poll::Ready(called)
     }
 
@@ -147,12 +161,20 @@ impl<R: RoutingTable, T: Timer> Mirror<R, T> {
     }
 
     /// What the host's table did by itself since it was last the same as the walk's. What is under
-    /// way is left out.
-    pub(super) fn changes(&self, contacts: Vec<Contact>, table: &Table) -> Vec<Change> {
-        let is_quiet = |peer: &Peer| !self.busy.contains(peer) && !self.wanted.contains_key(peer);
+    /// way is left out. Whom it should have dropped, and still has, it is told to drop again.
+    pub(super) fn changes(&mut self, contacts: Vec<Contact>, table: &Table) -> Vec<Change> {
         let there: BTreeSet<Peer> = contacts.iter().map(|it| it.peer.clone()).collect();
+        let held = self.held.replace(there.clone());
+        for peer in std::mem::take(&mut self.undropped) {
+            if there.contains(&peer) && table.entry(&peer).is_none() {
+                self.wanted.entry(peer).or_insert(Wanted::Remove);
+            }
+        }
+        let is_quiet = |peer: &Peer| !self.busy.contains(peer) && !self.wanted.contains_key(peer);
+        // An entry that the host's table has not got yet is not gone from there.
+        let was_held = |peer: &Peer| held.as_ref().is_none_or(|held| held.contains(peer));
         let gone = table.iter().map(|entry| entry.peer());
-        let gone = gone.filter(|peer| !there.contains(peer) && is_quiet(peer));
+        let gone = gone.filter(|it| !there.contains(it) && is_quiet(it) && was_held(it));
         let mut changes: Vec<Change> = gone.cloned().map(Change::Removed).collect();
         let new = contacts.into_iter();
         let new = new.filter(|it| is_quiet(&it.peer) && table.entry(&it.peer).is_none());

@@ -11,7 +11,7 @@ use futures::channel::oneshot;
 use crate::output::{Event, Output};
 use crate::report::{Report, RoundEnd, RoundId, RoundKind};
 use crate::time::Time;
-use crate::walk::Walk;
+use crate::walk::{Busy, Walk};
 
 use super::error::{HostError, RandomWalkError, RoutingTableRefreshError};
 use super::subscription::{RefreshEvent, Subscriber, Subscription};
@@ -38,7 +38,29 @@ pub(super) struct Core {
     pub(super) waker: Option<Waker>,
     /// Why a lookup of the host's failed last, in the round that runs.
     pub(super) query_error: Option<HostError>,
+    /// Refreshes that were asked for, and begin when the host's table was looked at.
+    asked: Vec<(bool, oneshot::Sender<Outcome>)>,
     waiters: BTreeMap<RoundId, Vec<oneshot::Sender<Outcome>>>,
+}
+
+impl Core {
+    /// Refreshes that may be asked for before the loop is polled; it takes all of them then.
+    const ASKED_MAX: usize = 1_024;
+
+    /// Whether refreshes were asked for that did not begin yet.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    pub(super) fn begin_refreshes(&mut self, now: Time) {
+        for (force, waiter) in std::mem::take(&mut self.asked) {
+            match self.walk.refresh(now, force) {
+                Ok(id) => self.waiters.entry(id).or_default().push(waiter),
+                // Who does not wait any more has dropped the other end.
+                Err(busy) => drop(waiter.send(Err(busy.into()))),
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -49,6 +71,7 @@ impl Shared {
             generation: 0,
             waker: None,
             query_error: None,
+            asked: Vec::new(),
             waiters: BTreeMap::new(),
         };
         Self {
@@ -75,14 +98,13 @@ impl Shared {
     }
 
     /// The generation of a loop that may run; none where one does already.
-    pub(super) fn start(&self, now: Time) -> Option<u64> {
+    pub(super) fn start(&self) -> Option<u64> {
         self.change(|core| {
             if core.is_started {
                 return None;
             }
             core.is_started = true;
             core.generation += 1;
-            core.walk.start(now);
             Some(core.generation)
         })
     }
@@ -96,6 +118,7 @@ impl Shared {
             }
             core.is_started = false;
             core.walk.stop(now);
+            core.begin_refreshes(now);
             // Requests are void, and the host's table is compared with ours at the next start.
             let outputs = std::iter::from_fn(|| core.walk.poll_output());
             let events = outputs.filter_map(|output| match output {
@@ -107,21 +130,18 @@ impl Shared {
         events.into_iter().for_each(|event| self.dispatch(event));
     }
 
-    /// Begins a refresh; the outcome comes through the channel.
-    pub(super) fn refresh(
-        &self,
-        now: Time,
-        force: bool,
-    ) -> Result<Receiver, RoutingTableRefreshError> {
+    /// Asks for a refresh; the outcome comes through the channel.
+    pub(super) fn refresh(&self, force: bool) -> Result<Receiver, RoutingTableRefreshError> {
         self.change(|core| {
             if !core.is_started {
                 return Err(RoutingTableRefreshError::NotRunning);
             }
-            let id = core.walk.refresh(now, force)?;
+            core.asked.retain(|(_, waiter)| !waiter.is_canceled());
+            if core.asked.len() >= Core::ASKED_MAX {
+                return Err(Busy.into());
+            }
             let (sender, receiver) = oneshot::channel();
-            let waiting = core.waiters.entry(id).or_default();
-            waiting.retain(|waiter| !waiter.is_canceled());
-            waiting.push(sender);
+            core.asked.push((force, sender));
             Ok(receiver)
         })
     }

@@ -166,7 +166,8 @@ impl Walk {
         };
         match kind {
             RoundKind::Refresh { is_forced } => {
-                if is_asked && !is_forced && now < self.explore.due_at() {
+                let is_early = self.is_running && now < self.explore.due_at();
+                if is_asked && !is_forced && is_early {
                     self.round = Some(Box::new(round));
                     self.end_round(now, RoundEnd::Skipped);
                     return;
@@ -186,7 +187,7 @@ impl Walk {
             }
         }
         self.round = Some(Box::new(round));
-        if !self.can_look_up() {
+        if self.is_running && !self.can_look_up() {
             self.end_round(now, RoundEnd::NobodyToAsk);
         }
     }

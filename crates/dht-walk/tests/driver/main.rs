@@ -1,1 +1,7 @@
-//! d
+//! The driver, on a clock that only the test moves: nothing here sleeps.
+
+mod loops;
+mod refreshes;
+mod stage;
+mod tables;
+mod walks;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod bad_input;
+mod budgets;
 mod checks;
 mod lookups;
 mod rounds;

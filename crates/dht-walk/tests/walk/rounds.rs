@@ -130,18 +130,23 @@ fn partial_results_survive_total_timeout() {
     assert_eq!(planned, 10, "those that did not run are counted");
 }
 
-/// go-libp2p-kad-dht's `TestSkipRefreshOnGapCpls`, in a network with a gap.
-fn refresh_with_gap(gap: u8, deepest: u8) -> Report {
+/// A table whose bucket `gap` is empty, refreshed in a network where nobody could fill it.
+fn refresh_with_gap(gap: u8) -> (Report, u8) {
+    let refresh = RefreshConfig {
+        lookups_max: 1,
+        ..RefreshConfig::default()
+    };
     let mut world = World::new(
         0,
         Config {
-            auto: false,
-            ..Config::default()
+            refresh,
+            ..by_hand()
         },
     );
     let (local, mut random) = (world.local(), random(20));
     let mut at = 0;
-    for cpl in (0..=deepest).filter(|cpl| *cpl != gap) {
+    // Neighbours so near that the network must be large, and eleven buckets or more worth it.
+    for cpl in (0..=17).filter(|cpl| *cpl != gap) {
         for _ in 0..3 {
             let target = random
                 .in_bucket(local.key(), Cpl::new(cpl))
@@ -154,27 +159,99 @@ fn refresh_with_gap(gap: u8, deepest: u8) -> Report {
             at += 1;
         }
     }
+    let depth = world.walk.health(world.now).depth().bits();
     world.walk.refresh(world.now, true).expect("nothing waits");
     world.run_to(secs(200), |world| !world.reports.is_empty());
-    last(&world).clone()
+    (last(&world).clone(), depth)
+}
+
+/// go-libp2p-kad-dht's `TestSkipRefreshOnGapCpls`: a gap at 2 ends the refresh at 6, one at 6 is
+/// too deep to end it.
+#[test]
+fn gap_path_still_signals_done() {
+    for (gap, limit) in [(2, 6), (6, 14)] {
+        let (report, depth) = refresh_with_gap(gap);
+        assert_eq!(report.end, RoundEnd::Done);
+        assert!((10..=13).contains(&depth), "{depth}");
+        let mut expected = vec![Purpose::Itself];
+        let looked_up = 0..=depth.min(limit);
+        expected.extend(looked_up.map(|cpl| Purpose::Bucket(Cpl::new(cpl))));
+        assert_eq!(purposes(&report), expected);
+        let left_out = depth.saturating_sub(limit);
+        assert_eq!(report.lookups_left_out, left_out.into());
+    }
+}
+
+/// kad's lookups end in nothing when they run into their timeout; see also the driver's test.
+#[test]
+fn what_a_hosts_lookup_told_counts_at_the_total_deadline() {
+    let config = Config {
+        lookups: Lookups::Delegated,
+        ..by_hand()
+    };
+    let refresh = RefreshConfig {
+        deadline: secs(5),
+        ..config.refresh
+    };
+    let mut world = World::new(100, Config { refresh, ..config });
+    world.walk.walks(world.now, 2).expect("nothing waits");
+    world.run(secs(5));
+    let cancelled = world.other.iter().filter_map(|output| match output {
+        Output::CancelLookup(id) => Some(*id),
+        _ => None,
+    });
+    let cancelled: Vec<_> = cancelled.collect();
+    assert_eq!((cancelled.len(), world.reports.len()), (2, 0));
+    let found = Found {
+        closest: world.contacts()[..7].to_vec(),
+        ..Found::default()
+    };
+    world.run(secs(1) / 2);
+    world
+        .walk
+        .handle_lookup_ended(world.now, cancelled[0], found);
+    world.run(secs(1));
+    let report = last(&world);
+    assert_eq!((report.end, report.found.len()), (RoundEnd::Deadline, 7));
+    assert_eq!(report.ended_at.as_millis(), 6_000, "the other has a second");
+    let ends: Vec<LookupEnd> = report.lookups.iter().map(|it| it.end).collect();
+    assert_eq!(ends, [LookupEnd::Deadline; 2]);
 }
 
 #[test]
-fn gap_path_still_signals_done() {
-    for (gap, deepest) in [(2, 10), (6, 10)] {
-        let report = refresh_with_gap(gap, deepest);
-        assert_eq!(report.end, RoundEnd::Done);
-        let limit = (2 * (gap + 1)).min(deepest);
-        let buckets = report
-            .lookups
-            .iter()
-            .filter_map(|lookup| match lookup.purpose {
-                Purpose::Bucket(cpl) => Some(cpl.bits()),
-                _ => None,
-            });
-        let beyond = buckets.filter(|cpl| *cpl > limit).count();
-        assert_eq!(beyond, 0, "gap {gap}: {:?}", purposes(&report));
-    }
+fn more_walks_than_a_sweep_has_slices_are_not_planned() {
+    let mut world = at_hand(3, Config::default());
+    world
+        .walk
+        .walks(world.now, u32::MAX)
+        .expect("nothing waits");
+    world.walk.stop(world.now);
+    world.take();
+    let report = last(&world);
+    let planned = report.lookups.len() + report.lookups_left_out as usize;
+    assert_eq!(planned, dht_walk::Targets::SLICES_MAX);
+}
+
+#[test]
+fn uniform_lookups_end_where_there_are_enough_entries() {
+    let uniform = |uniform_below, peers| {
+        let refresh = RefreshConfig {
+            uniform: 3,
+            uniform_below,
+            ..RefreshConfig::default()
+        };
+        let config = Config {
+            refresh,
+            ..by_hand()
+        };
+        let mut world = at_hand(peers, config);
+        world.walk.refresh(world.now, true).expect("nothing waits");
+        world.run_to(secs(60), |world| !world.reports.is_empty());
+        let all = purposes(last(&world)).into_iter();
+        all.filter(|it| *it == Purpose::Uniform).count()
+    };
+    assert_eq!((uniform(None, 30), uniform(Some(30), 30)), (3, 0));
+    assert_eq!(uniform(Some(30), 29), 3);
 }
 
 /// go's `TestRefreshMultiple`: whoever asks while one runs gets the next, together.

@@ -165,3 +165,83 @@ fn a_table_that_shrinks_below_the_least_is_refreshed_soon() {
     world.run(secs(20));
     assert!(!world.lookups.is_empty());
 }
+
+#[test]
+fn a_refresh_that_is_asked_for_before_the_first_seed_answers_waits_for_it() {
+    let mut world = World::new(100, Config::default());
+    world.know(2);
+    let id = world.walk.refresh(world.now, true).expect("nothing waits");
+    world.run(secs(60));
+    let report = world.reports.iter().find(|it| it.id == id);
+    let report = report.expect("it ended");
+    assert_eq!(report.end, dht_walk::RoundEnd::Done);
+    assert!(!report.found.is_empty());
+}
+
+#[test]
+fn a_refresh_that_waits_for_seeds_ends_when_none_answers() {
+    let mut world = World::new(3, Config::default());
+    for contact in world.contacts() {
+        world.set(&contact.peer, Conduct::Silent);
+    }
+    world.know(3);
+    world.walk.refresh(world.now, true).expect("nothing waits");
+    assert!(world.reports.is_empty());
+    world.run_to(secs(60), |world| !world.reports.is_empty());
+    assert_eq!(world.reports[0].end, dht_walk::RoundEnd::NobodyToAsk);
+}
+
+/// A snapshot is a file, and anybody may have written it.
+#[test]
+fn a_hostile_snapshot_costs_few_messages_and_gets_nobody_in() {
+    let mut world = World::new(60, Config::default());
+    let good = world.contacts()[0].clone();
+    let line = |address: &str, id| {
+        let address: multiaddr::Multiaddr = address.parse().expect("an address");
+        address.with_p2p(id).expect("no id yet")
+    };
+    let local = world.local().id();
+    let (home, zero) = ("/ip4/192.168.1.1/tcp/22", "/ip4/9.9.9.9/tcp/0");
+    let strangers = (0..2_000).map(|_| crate::world::random(90).uniform().peer_id());
+    let mut lines = vec![line("/ip4/9.9.9.9/tcp/1", local)];
+    let mut others = crate::world::random(91);
+    lines.extend((0..400).map(|_| line(home, others.uniform().peer_id())));
+    lines.extend((0..400).map(|_| line(zero, others.uniform().peer_id())));
+    // One peer, many times, not next to itself.
+    let again = strangers.flat_map(|id| [id, good.peer.id()]);
+    lines.extend(again.map(|id| line("/ip4/9.1.1.1/tcp/9", id)));
+    let snapshot = Snapshot::from_addresses(lines);
+    assert!(snapshot.contacts().len() <= Snapshot::CONTACTS_MAX);
+
+    world.walk.restore(world.now, &snapshot);
+    world.take();
+    assert!(world.asked.len() <= 2, "each peer once: {:?}", world.asked);
+    let refused = |refusal| world.walk.refusals().count(refusal);
+    assert_eq!(refused(dht_walk::Refusal::PrivateAddress), 400);
+    assert_eq!(refused(dht_walk::Refusal::Undialable), 400);
+    assert_eq!(refused(dht_walk::Refusal::OwnId), 1);
+    assert!(world.walk.table().is_empty(), "none is an entry unasked");
+}
+
+#[test]
+fn a_snapshot_of_peers_that_are_all_gone_does_not_keep_the_bootstrap_list_waiting() {
+    let mut world = World::new(300, Config::default());
+    let mut gone = crate::world::random(92);
+    let gone: Vec<Contact> = (0..1_024)
+        .map(|at| crate::world::contact(gone.uniform().as_peer(), 1_000 + at))
+        .collect();
+    for contact in &gone {
+        let silent = (contact.clone(), Conduct::Silent);
+        world.peers.insert(contact.peer.clone(), silent);
+    }
+    world.walk.restore(world.now, &snapshot_of(&gone));
+    let live = world.contacts();
+    let live = live.iter().find(|it| !gone.contains(it)).expect("300 are");
+    world.walk.set_bootstrap(world.now, vec![live.clone()]);
+    world.run(secs(60));
+    assert!(
+        world.walk.table().len() > 10,
+        "{}",
+        world.walk.table().len()
+    );
+}
