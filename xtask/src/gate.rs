@@ -9,7 +9,8 @@ use crate::cargo::{EVERYTHING, cargo, execute};
 use crate::stages::{Budget, Stages};
 use crate::{codegen, say, suite, tidy};
 
-/// The target that keeps the cores, the walk's driver and the client honest: it has no clock, sockets or files.
+/// The target that keeps the cores, the walk's driver and the client honest: it has no clock,
+/// sockets or files.
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// Runs every check, then, if all hold, every test.

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p dht-walk --features driver --example in_memory`
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 

@@ -42,3 +42,8 @@ pub use random_walk::RandomWalk;
 pub use shared::CallbackId;
 pub use subscription::{RefreshEvent, Subscription, TableCall};
 pub use timer::{SystemTimer, Timer};
+
+/// Compiles what the page on the walk shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/WALK.md")]
+struct Page;

@@ -82,7 +82,7 @@ impl<Q: Query> Calls<Q> {
         self.open.push(call);
     }
 
-    pub(super) fn seeds(&mut self, source: SeedSource) {
+    pub(super) fn seeds(&self, source: SeedSource) {
         let query = Arc::clone(&self.query);
         let call = guarded(async move { query.seeds(source).await });
         let call = call.map(move |seeds| Returned::Seeds(source, seeds.unwrap_or_default()));

@@ -191,3 +191,67 @@ impl<R, T> fmt::Debug for Mirror<R, T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use libp2p_identity::PeerId;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::driver::timer::SystemTimer;
+    use crate::rng::Seed;
+    use crate::target::Targets;
+    use crate::time::Time;
+    use crate::walk::Walk;
+
+    struct Nothing;
+
+    impl RoutingTable for Nothing {
+        type Error = Infallible;
+
+        async fn add_peer(&self, _: Contact) -> Result<bool, Infallible> {
+            Ok(true)
+        }
+
+        async fn remove_peer(&self, _: PeerId) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        fn contacts(&self) -> Vec<Contact> {
+            Vec::new()
+        }
+    }
+
+    fn removed(changes: Vec<Change>) -> Vec<Peer> {
+        let removed = changes.into_iter().filter_map(|change| match change {
+            Change::Removed(peer) => Some(peer),
+            Change::Added(_) => None,
+        });
+        removed.collect()
+    }
+
+    #[test]
+    fn an_entry_that_the_hosts_table_has_not_got_yet_is_not_gone_from_there() {
+        let mut random = Targets::new(Seed::from_bytes([1; 32]));
+        let mut contact = || Contact::new(random.uniform().as_peer().clone(), []);
+        let (local, old, new) = (contact().peer, contact(), contact());
+        let now = Time::default();
+        let seed = Seed::from_bytes([2; 32]);
+        let mut walk = Walk::new(now, Config::default(), local, seed).expect("it makes sense");
+        let mut mirror = Mirror::new(Arc::new(Nothing), Arc::new(SystemTimer::new()));
+        walk.handle_entry_added(now, &old);
+        let there = vec![old.clone()];
+        assert_eq!(removed(mirror.changes(there.clone(), walk.table())), []);
+        walk.handle_entry_added(now, &new);
+        assert_eq!(removed(mirror.changes(there, walk.table())), []);
+        let gone = removed(mirror.changes(Vec::new(), walk.table()));
+        assert_eq!(gone, [old.peer]);
+
+        // Of an earlier run nothing is under way.
+        let mut next = Mirror::new(Arc::new(Nothing), Arc::new(SystemTimer::new()));
+        let gone = removed(next.changes(Vec::new(), walk.table()));
+        assert_eq!(gone.len(), 2);
+    }
+}

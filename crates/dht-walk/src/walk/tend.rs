@@ -255,8 +255,8 @@ impl Walk {
         self.reseed.is_searching()
     }
 
-    /// The contact as it may be asked. Who is on the bootstrap list is meant as it stands there, and
-    /// a connected peer needs no address; what a file or a store says is a rumour.
+    /// The contact as it may be asked. Who is on the bootstrap list is meant as it stands there,
+    /// and a connected peer needs no address; what a file or a store says is a rumour.
     fn judge_seed(&mut self, source: SeedSource, mut contact: Contact) -> Option<Contact> {
         let is_connected = source == SeedSource::Connected;
         let refusal = match self.judge(&contact) {

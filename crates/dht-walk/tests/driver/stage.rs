@@ -202,7 +202,11 @@ impl Query for Net {
             let now_open = open.load(Ordering::SeqCst);
             peers.lookups_open_max = peers.lookups_open_max.max(now_open);
             let fates = &peers.lookups;
-            let fate = fates.get(at).or(fates.last()).copied().unwrap_or_default();
+            let fate = fates
+                .get(at)
+                .or_else(|| fates.last())
+                .copied()
+                .unwrap_or_default();
             for contact in &peers.on_the_way {
                 progress.answered(contact.clone());
             }
@@ -470,7 +474,6 @@ impl Stage {
         &self,
         future: impl Future<Output = O> + 'static,
     ) -> Arc<Mutex<Option<O>>> {
-        #[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
         let given = Arc::new(Mutex::new(None));
         let place = Arc::clone(&given);
         let future = future.map(move |output| {

@@ -126,7 +126,7 @@ fn known_peers_are_joined_while_the_table_is_small() {
     let known = net.lock().contacts[7].clone();
     let private = "/ip4/10.0.0.1/tcp/1".parse().expect("an address");
     let unfit = Contact::new(net.lock().contacts[8].peer.clone(), [private]);
-    let seeds = vec![known.clone(), unfit.clone()];
+    let seeds = vec![known.clone(), unfit];
     net.lock().seeds.insert(SeedSource::Known, seeds);
     net.lock().finds = Some(Vec::new());
     assert_eq!(run(&mut stage, &walk, 3, 10).expect("it worked"), []);

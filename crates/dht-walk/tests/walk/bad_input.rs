@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dht_walk::{
-    Addresses, Config, Contact, EvictReason, Failure, Lookups, Output, Refusal, RequestId,
+    Addresses, Config, Contact, EvictReason, Failure, Found, Lookups, Output, Refusal, RequestId,
 };
 
 use crate::world::{Conduct, World, any_address, contact, contact_at, random, secs};
@@ -275,6 +275,55 @@ fn a_network_that_never_answers_costs_a_bounded_number_of_messages() {
     assert!(world.walk.table().is_empty());
     assert!(world.asked.len() < 1_000, "{}", world.asked.len());
     assert!(count(&world, Refusal::NoAnswer) > 0);
+}
+
+#[test]
+fn a_peer_that_cannot_be_dialled_is_counted_as_such_and_no_entry() {
+    let mut world = World::grown(12, Config::default());
+    let gone = stranger(61);
+    world
+        .peers
+        .insert(gone.peer.clone(), (gone.clone(), Conduct::Unreachable));
+    world.walk.handle_inbound(world.now, &gone);
+    world.run(secs(10));
+    assert!(world.asked.iter().any(|it| it.1 == gone));
+    assert!(!world.entries().contains(&gone.peer));
+    assert_eq!(count(&world, Refusal::Unreachable), 1);
+    assert_eq!(count(&world, Refusal::NoAnswer), 0);
+}
+
+#[test]
+fn of_ten_thousand_peers_in_a_lookup_of_the_hosts_a_lookups_worth_is_looked_at() {
+    let config = Config {
+        lookups: Lookups::Delegated,
+        auto: false,
+        ..Config::default()
+    };
+    let mut world = World::new(0, config);
+    world.walk.walks(world.now, 1).expect("nothing waits");
+    world.take();
+    let Some(Output::Lookup { id, .. }) = world.other.pop() else {
+        panic!("a walk begins with a lookup");
+    };
+    let mut random = random(62);
+    let mut many = || -> Vec<Contact> {
+        let all = (0..10_000).map(|at| contact(random.uniform().as_peer(), at));
+        all.collect()
+    };
+    let found = Found {
+        closest: many(),
+        heard: many(),
+        is_complete: true,
+        ..Found::default()
+    };
+    world.walk.handle_lookup_ended(world.now, id, found);
+    world.take();
+    let report = &world.reports[0];
+    assert_eq!(
+        (report.found.len(), report.lookups[0].closest.len()),
+        (256, 20)
+    );
+    assert_eq!(count(&world, Refusal::Surplus), 2 * (10_000 - 128));
 }
 
 #[test]
