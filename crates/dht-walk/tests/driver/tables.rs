@@ -128,6 +128,18 @@ fn what_the_table_does_by_itself_is_seen_at_the_next_refresh() {
 }
 
 #[test]
+fn a_refresh_begins_from_what_the_table_has_when_it_is_asked_for() {
+    let mut stage = Stage::new(60, by_hand());
+    stage.start();
+    stage.settle();
+    let rows = stage.contacts().into_iter().take(5);
+    stage.rows.lock().rows = rows.map(|it| (it.peer.id(), it)).collect();
+    let refresh = stage.manager.refresh(true);
+    let report = stage.wait(secs(60), refresh).expect("there is somebody");
+    assert!(report.admitted > 20);
+}
+
+#[test]
 fn entries_of_the_table_are_known_from_the_start() {
     let mut stage = Stage::filled(60, 30, by_hand());
     stage.start();

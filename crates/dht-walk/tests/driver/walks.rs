@@ -203,8 +203,10 @@ fn a_call_that_is_dropped_leaves_nothing_behind() {
     let open = Arc::clone(&net.lock().open);
     assert_eq!(open.load(std::sync::atomic::Ordering::SeqCst), 0);
     net.lock().lookups = vec![Fate::Works];
+    let began_at = stage.clock.now();
     let found = run(&mut stage, &walk, 3, 100).expect("it worked");
     assert!(found.len() >= 20, "{}", found.len());
+    assert_eq!(stage.clock.now().saturating_since(began_at), secs(1) / 20);
 }
 
 #[test]
