@@ -27,6 +27,7 @@ const SOURCES: &str = "crates/rv-interop/peers";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Language {
+    Go,
     Js,
     Py,
 }
@@ -58,7 +59,7 @@ impl Peers {
     /// Looks which languages this machine has.
     pub(crate) fn look() -> Self {
         let mut peers = Self::default();
-        for language in [Language::Js, Language::Py] {
+        for language in [Language::Go, Language::Js, Language::Py] {
             match language.version() {
                 Some(version) => peers.present.push(Present { language, version }),
                 None => peers.missing.push(language),
@@ -125,6 +126,7 @@ impl Present {
             _ => fs::create_dir_all(folder)?,
         }
         match self.language {
+            Language::Go => make_go(&sources, folder)?,
             Language::Js => make_js(&sources, folder)?,
             Language::Py => make_py(&sources, folder)?,
         }
@@ -146,6 +148,7 @@ impl Present {
 impl Language {
     const fn name(self) -> &'static str {
         match self {
+            Self::Go => "go",
             Self::Js => "js",
             Self::Py => "py",
         }
@@ -153,14 +156,17 @@ impl Language {
 
     const fn needs(self) -> &'static str {
         match self {
+            Self::Go => "go (1.22 or newer) with a C compiler",
             Self::Js => "node (20 or newer) with npm",
             Self::Py => "python3 (3.11 or newer) with venv",
         }
     }
 
-    /// What decides the packages, among the peer's sources.
+    /// What decides what is made, among the peer's sources: the packages, and the program where it
+    /// is compiled.
     const fn inputs(self) -> &'static [&'static str] {
         match self {
+            Self::Go => &["go.mod", "go.sum", "main.go"],
             Self::Js => &["package.json", "package-lock.json"],
             Self::Py => &["requirements.txt"],
         }
@@ -169,9 +175,16 @@ impl Language {
     /// The version on this machine, if it is there and new enough.
     fn version(self) -> Option<String> {
         match self {
+            Self::Go => {
+                let compiler = ask("go", &["env", "CC"])?;
+                ask(&compiler, &["--version"])?;
+                let version = ask("go", &["env", "GOVERSION"])?;
+                is_at_least(&version, &[1, 22]).then_some(version)
+            }
             Self::Js => {
                 ask("npm", &["--version"])?;
-                ask("node", &["--version"]).filter(|version| is_node_usable(version))
+                let version = ask("node", &["--version"])?;
+                is_at_least(&version, &[20]).then_some(version)
             }
             Self::Py => ask(
                 "python3",
@@ -185,12 +198,27 @@ impl Language {
     }
 }
 
-/// Whether a version such as `v20.20.2` is one that the js peer runs on.
-fn is_node_usable(version: &str) -> bool {
-    const MAJOR_MIN: u32 = 20;
-    let major = version.trim_start_matches('v').split('.').next();
-    let major = major.and_then(|major| major.parse().ok());
-    major.is_some_and(|major: u32| major >= MAJOR_MIN)
+/// Whether a version such as `v20.20.2` or `go1.26.8` is `least` or newer.
+fn is_at_least(version: &str, least: &[u32]) -> bool {
+    let numbers = version.trim_start_matches(|first: char| first.is_ascii_alphabetic());
+    let numbers = numbers.split('.').map(|number| number.parse().ok());
+    let numbers: Option<Vec<u32>> = numbers.take(least.len()).collect();
+    numbers.is_some_and(|numbers| numbers.as_slice() >= least)
+}
+
+/// With the toolchain and the modules that are named, and with neither fetched or raised on the
+/// way.
+fn make_go(sources: &Path, folder: &Path) -> Result<()> {
+    execute(
+        Command::new("go")
+            .args(["build", "-mod=readonly", "-buildvcs=false", "-o"])
+            .arg(folder.join("peer"))
+            .arg(".")
+            .current_dir(sources)
+            .env("GOTOOLCHAIN", "local")
+            .env("CGO_ENABLED", "1")
+            .stdin(Stdio::null()),
+    )
 }
 
 fn make_js(sources: &Path, folder: &Path) -> Result<()> {
@@ -263,9 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_too_old_counts_as_missing() {
-        assert!(is_node_usable("v20.0.0") && is_node_usable("v100.1.0"));
-        assert!(!is_node_usable("v18.20.4") && !is_node_usable("odd"));
+    fn a_language_that_is_too_old_counts_as_missing() {
+        assert!(is_at_least("v20.0.0", &[20]) && is_at_least("v100.1.0", &[20]));
+        assert!(!is_at_least("v18.20.4", &[20]) && !is_at_least("odd", &[20]));
+        assert!(is_at_least("go1.26.8", &[1, 22]) && is_at_least("go2.0", &[1, 22]));
+        assert!(!is_at_least("go1.21.13", &[1, 22]) && !is_at_least("go1", &[1, 22]));
     }
 
     #[test]

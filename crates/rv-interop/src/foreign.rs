@@ -21,6 +21,8 @@ pub use client::{ForeignClient, ForeignPage};
 /// A language that a stock peer is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
+    /// go-libp2p with `github.com/berty/go-libp2p-rendezvous`.
+    Go,
     /// js-libp2p with `@canvas-js/libp2p-rendezvous`.
     Js,
     /// py-libp2p.
@@ -40,6 +42,11 @@ const PEERS: &str = "RV_PEERS";
 /// Where continuous integration says that it is; every peer must be found there.
 const CI: &str = "CI";
 
+const GO_MODULE: &str = concat!(
+    include_str!("../peers/go/go.mod"),
+    include_str!("../peers/go/go.sum"),
+    include_str!("../peers/go/main.go"),
+);
 const JS_PROGRAM: &str = include_str!("../peers/js/peer.mjs");
 const JS_PACKAGES: &str = concat!(
     include_str!("../peers/js/package.json"),
@@ -85,6 +92,7 @@ impl Runtime {
 
     fn program(&self) -> (OsString, Vec<OsString>) {
         match self.language {
+            Language::Go => (self.folder.join("peer").into(), Vec::new()),
             // As text, because modules resolve the packages they import from where they lie.
             Language::Js => {
                 let arguments = ["--input-type=module", "--eval", JS_PROGRAM, "--"];
@@ -102,6 +110,7 @@ impl Runtime {
 impl Language {
     const fn name(self) -> &'static str {
         match self {
+            Self::Go => "go",
             Self::Js => "js",
             Self::Py => "py",
         }
@@ -109,6 +118,7 @@ impl Language {
 
     const fn packages(self) -> &'static str {
         match self {
+            Self::Go => GO_MODULE,
             Self::Js => JS_PACKAGES,
             Self::Py => PY_PACKAGES,
         }
@@ -146,7 +156,7 @@ fn folder(language: Language) -> Option<PathBuf> {
     folders.find(|folder| folder.is_dir())
 }
 
-/// Whether the folder holds all of the packages that are locked now.
+/// Whether the folder holds all of what is locked now.
 fn is_made(language: Language, folder: &Path) -> bool {
     // The first line is the version of the language.
     let stamp = fs::read_to_string(folder.join("installed"));

@@ -1,4 +1,4 @@
-//! Stock clients of py and js, with that of rust, at one point of ours.
+//! Stock clients of go, py and js, with that of rust, at one point of ours.
 //!
 //! Who sees whom, once it is registered itself: readers of py see everybody, since a signed record
 //! loses its signature for them. Readers of js see js alone and readers of rust see rust alone:
@@ -78,6 +78,50 @@ async fn py_clients_find_each_other_page_and_leave() {
     assert!(refused.starts_with("InvalidNamespaceError"), "{refused}");
     first.end().await;
     second.end().await;
+    point.stop().await;
+}
+
+#[tokio::test]
+async fn go_clients_find_each_other_refresh_page_and_leave() {
+    let Some(runtime) = Runtime::find(Language::Go) else {
+        return;
+    };
+    let point = daemon().await;
+    let address = &point.addresses()[0];
+    let mut first = connected(&runtime, address).await;
+    let second = connected(&runtime, address).await;
+    let mut third = connected(&runtime, address).await;
+    let everybody = who(&[&first, &second, &third]);
+
+    let mut pages = Vec::new();
+    let mut cookie = String::new();
+    for _ in 0..=everybody.len() {
+        let page = first.discover_from(NAMESPACE, 1, &cookie).await;
+        let page = page.expect("a page");
+        cookie.clone_from(&page.cookie);
+        pages.push(page.peers);
+    }
+    assert_eq!(pages.pop(), Some(BTreeMap::new()), "the last one is empty");
+    assert!(pages.iter().all(|page| page.len() == 1), "{pages:?}");
+    let paged: BTreeMap<_, _> = pages.into_iter().flatten().collect();
+    assert_eq!(paged, everybody, "each of them once");
+
+    // A refresh is news behind that cookie, and no second entry.
+    assert_eq!(third.register(NAMESPACE, 600).await, Ok(600));
+    let news = first.discover_from(NAMESPACE, 0, &cookie).await;
+    let news = news.expect("a page");
+    assert_eq!(news.peers, who(&[&third]));
+    let page = first.discover(NAMESPACE).await.expect("a page");
+    assert_eq!(page.peers, everybody);
+
+    assert_eq!(third.unregister(NAMESPACE).await, Ok(()));
+    let left = who(&[&first, &second]);
+    sees_only(&mut first, left).await;
+    let refused = first.register("", TTL_SECS).await.expect_err("refused");
+    assert!(refused.contains("E_INVALID_NAMESPACE"), "{refused}");
+    for client in [first, second, third] {
+        client.end().await;
+    }
     point.stop().await;
 }
 

@@ -81,7 +81,7 @@ impl ForeignClient {
         self.call(&request).await.map(|answer| read_page(&answer))
     }
 
-    /// One page of at most `limit` entries, from where `cookie` stands: only py can go on.
+    /// One page of at most `limit` entries, from where `cookie` stands: js cannot go on.
     ///
     /// # Errors
     ///
@@ -94,6 +94,21 @@ impl ForeignClient {
     ) -> Result<ForeignPage, String> {
         let request =
             json!({"verb": "discover", "namespace": namespace, "limit": limit, "cookie": cookie});
+        self.call(&request).await.map(|answer| read_page(&answer))
+    }
+
+    /// What the library's discovery finds, which keeps what it found before: only py and go have
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn find_peers(
+        &mut self,
+        namespace: &str,
+        limit: usize,
+    ) -> Result<ForeignPage, String> {
+        let request = json!({"verb": "find_peers", "namespace": namespace, "limit": limit});
         self.call(&request).await.map(|answer| read_page(&answer))
     }
 
