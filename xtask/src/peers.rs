@@ -105,6 +105,14 @@ impl Peers {
         Ok(())
     }
 
+    /// Tells a call of the tests that every peer must be found.
+    pub(crate) fn require_all<'a>(&self, tests: &'a mut Command) -> &'a mut Command {
+        let all = self.present.iter().map(|it| it.language);
+        let all = all.chain(self.missing.iter().copied());
+        let names: Vec<_> = all.map(Language::name).collect();
+        tests.env(PEERS, names.join(","))
+    }
+
     /// Tells a call of the tests which peers they must find.
     pub(crate) fn require<'a>(&self, tests: &'a mut Command) -> &'a mut Command {
         let names: Vec<_> = self.present.iter().map(|it| it.language.name()).collect();

@@ -20,6 +20,9 @@ const CRASH_TESTS: [&str; 2] = ["crash_images", "kill"];
 /// How many kills a crash test makes; read by `kill`, which has a small default of its own.
 const KILL_ROUNDS: &str = "RV_KILL_ROUNDS";
 
+/// What the test of the matrix does with the README; read by it.
+const MATRIX: &str = "RV_MATRIX";
+
 /// Which budget each integration test counts against, by the name of its target.
 type Plan = BTreeMap<String, Budget>;
 
@@ -138,6 +141,19 @@ fn plan_targets<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> Result
         );
     }
     Ok(plan)
+}
+
+/// Makes the stock peers, and lets the test of the matrix write its table into the README.
+///
+/// # Errors
+/// When a peer is missing or cannot be made, or the test fails.
+pub(crate) fn matrix() -> Result<()> {
+    let peers = Peers::look();
+    say(&peers.summary());
+    peers.make()?;
+    let mut command = cargo(["test", "--test", "matrix"]);
+    command.args(EVERYTHING).env(MATRIX, "write");
+    execute(peers.require_all(&mut command))
 }
 
 /// Kills a serving point `rounds` times.

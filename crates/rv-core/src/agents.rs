@@ -6,8 +6,9 @@ use rv_proto::Dialect;
 
 /// Names of programs, and the dialect of each.
 ///
-/// A name stands for every agent that contains it; of several the longest counts. Programs choose
-/// their agent freely, so the table is a hint and not a proof.
+/// A name stands for every agent that contains it; of several the longest counts. An agent without a
+/// name in the table may still have the form that go-libp2p gives it. Programs choose their agent
+/// freely, so all of this is a hint and not a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agents(BTreeMap<String, Dialect>);
 
@@ -56,8 +57,27 @@ impl Agents {
             .iter()
             .filter(|(name, _)| agent.contains(name.as_str()));
         let longest = fitting.max_by_key(|(name, _)| name.len());
-        longest.map(|(_, dialect)| *dialect)
+        let named = longest.map(|(_, dialect)| *dialect);
+        named.or_else(|| is_of_go(agent).then_some(Dialect::Plain))
     }
+}
+
+/// Whether go-libp2p made the agent: by default it is the main module's path and version,
+/// `PATH@VERSION`, where a program that was built from its sources has the revision or nothing
+/// behind the `@`.
+fn is_of_go(agent: &str) -> bool {
+    let Some((path, version)) = agent.rsplit_once('@') else {
+        return false;
+    };
+    let in_path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let in_version = |byte: u8| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte);
+    let revision = version.strip_suffix("-dirty").unwrap_or(version);
+    let is_revision = revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_version = match version.as_bytes() {
+        [b'v', first, rest @ ..] => first.is_ascii_digit() && rest.iter().copied().all(in_version),
+        _ => false,
+    };
+    !path.is_empty() && path.bytes().all(in_path) && (is_revision || is_version)
 }
 
 impl Default for Agents {
@@ -95,6 +115,34 @@ mod tests {
         assert_eq!(agents.dialect("go-libp2p-fork@v1"), Some(Dialect::Standard));
         assert_eq!(agents.dialect("go-libp2p@v1"), Some(Dialect::Plain));
         assert_eq!(agents.dialect("rust-libp2p/0.47.0"), Some(Dialect::Plain));
+    }
+
+    #[test]
+    fn an_agent_of_the_form_that_go_gives_it_reads_plain_records() {
+        let mut agents = Agents::default();
+        for agent in [
+            "github.com/berty/berty/v2@v2.471.2",
+            "example.org/my-app@v0.0.0-20240805091500-24528bc0f6d1+dirty",
+            "my-app@24528bc0f",
+            "my-app@24528bc0f-dirty",
+            "my-app@",
+        ] {
+            assert_eq!(agents.dialect(agent), Some(Dialect::Plain), "{agent}");
+        }
+        for agent in [
+            "@v1.0.0",
+            "my app@v1.0.0",
+            "my-app@1.0.0",
+            "my-app@v",
+            "my-app@vx",
+            "my-app@v1 2",
+            "me@example.org",
+            "my-app/v1.0.0",
+        ] {
+            assert_eq!(agents.dialect(agent), None, "{agent}");
+        }
+        agents.insert("my-app@".to_owned(), Dialect::Standard);
+        assert_eq!(agents.dialect("my-app@v1.0.0"), Some(Dialect::Standard));
     }
 
     #[test]

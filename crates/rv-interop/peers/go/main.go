@@ -15,15 +15,20 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	rendezvous "github.com/berty/go-libp2p-rendezvous"
 	db "github.com/berty/go-libp2p-rendezvous/db/sqlite"
+	logging "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/discovery"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // lineBytesMax bounds a request: a namespace and a cookie at the most.
@@ -40,6 +45,13 @@ type request struct {
 type shownPeer struct {
 	Peer      string   `json:"peer"`
 	Addresses []string `json:"addresses"`
+}
+
+// complaints holds what the library logs as errors: it skips an entry that it cannot parse, and
+// says so nowhere else.
+type complaints struct {
+	lock  sync.Mutex
+	lines []string
 }
 
 type client struct {
@@ -120,6 +132,7 @@ func ask(node host.Host, address string, lines *bufio.Scanner) error {
 	if err != nil {
 		return err
 	}
+	heard := listen()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if err := node.Connect(ctx, *point); err != nil {
@@ -138,6 +151,9 @@ func ask(node host.Host, address string, lines *bufio.Scanner) error {
 	}
 	for lines.Scan() {
 		answer, err := peers.act(lines.Bytes())
+		if err == nil {
+			err = heard.take()
+		}
 		if err != nil {
 			answer = map[string]any{"error": err.Error()}
 		}
@@ -219,6 +235,34 @@ func (c *client) next(ctx context.Context, namespace string) (map[string]any, er
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// listen keeps the errors that the library logs.
+func listen() *complaints {
+	heard := &complaints{}
+	encoder := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
+	stderr := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel)
+	logging.SetPrimaryCore(zapcore.RegisterHooks(stderr, func(entry zapcore.Entry) error {
+		if entry.LoggerName == "rendezvous" {
+			heard.lock.Lock()
+			defer heard.lock.Unlock()
+			heard.lines = append(heard.lines, entry.Message)
+		}
+		return nil
+	}))
+	return heard
+}
+
+// take is an error if there was one since the last call.
+func (c *complaints) take() error {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	lines := c.lines
+	c.lines = nil
+	if len(lines) > 0 {
+		return fmt.Errorf("the library logged: %s", strings.Join(lines, "; "))
+	}
+	return nil
 }
 
 func shown(info peer.AddrInfo) shownPeer {
