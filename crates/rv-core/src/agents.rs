@@ -6,16 +6,41 @@ use rv_proto::Dialect;
 
 /// Names of programs, and the dialect of each.
 ///
-/// A name stands for every agent that contains it; of several the longest counts. An agent without a
-/// name in the table may still have the form that go-libp2p gives it. Programs choose their agent
+/// A name stands for every agent that contains it; of several the longest counts. An agent without
+/// a name in the table may still have the form that go-libp2p gives it. Programs choose their agent
 /// freely, so all of this is a hint and not a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agents(BTreeMap<String, Dialect>);
 
+/// What a reader makes of the end of a listing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paging {
+    /// It goes on from its last cookie, at any later time, and finds what is new.
+    #[default]
+    Resumes,
+    /// It takes a cookie, and a page of as many entries as it asked for, as the signs that more
+    /// follows, and it wants the whole listing whenever it forgot the one before. py's client does.
+    Restarts,
+}
+
+impl Paging {
+    /// How the program pages that calls itself `agent`.
+    pub fn of_agent(agent: &str) -> Self {
+        // No application on py-libp2p can change its agent, so this is no matter of a table.
+        if agent.starts_with(PY) {
+            Self::Restarts
+        } else {
+            Self::Resumes
+        }
+    }
+}
+
+const PY: &str = "py-libp2p/";
+
 /// What the known implementations call themselves.
 const KNOWN: [(&str, Dialect); 6] = [
     ("rust-libp2p/", Dialect::Legacy),
-    ("py-libp2p/", Dialect::Plain),
+    (PY, Dialect::Plain),
     ("go-libp2p", Dialect::Plain),
     ("nim-libp2p", Dialect::Standard),
     ("js-libp2p/", Dialect::Standard),
@@ -143,6 +168,14 @@ mod tests {
         }
         agents.insert("my-app@".to_owned(), Dialect::Standard);
         assert_eq!(agents.dialect("my-app@v1.0.0"), Some(Dialect::Standard));
+    }
+
+    #[test]
+    fn py_alone_lists_anew_whenever_it_forgot() {
+        assert_eq!(Paging::of_agent("py-libp2p/0.8.1"), Paging::Restarts);
+        for agent in ["", "github.com/libp2p/go-libp2p", "not-py-libp2p/1"] {
+            assert_eq!(Paging::of_agent(agent), Paging::Resumes, "{agent}");
+        }
     }
 
     #[test]

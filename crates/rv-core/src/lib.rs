@@ -64,7 +64,7 @@ mod registry;
 mod session;
 mod writer;
 
-pub use agents::Agents;
+pub use agents::{Agents, Paging};
 pub use limits::{Limits, Rules, RulesError};
 pub use refusal::Refusal;
 pub use registry::{Digest, Page, Query, Reader, Reading, Registration, Registry, Replay, Source};

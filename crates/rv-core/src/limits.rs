@@ -21,7 +21,8 @@ pub struct Rules {
     /// ask for at the most.
     pub page_entries_max: usize,
     /// The most bytes in one DISCOVER answer, frame included. Default 1,000,000: stock rust
-    /// clients drop answers above 1 MiB.
+    /// clients drop answers above 1 MiB. Readers that restart get
+    /// [`LONG_PAGE_FACTOR`](Self::LONG_PAGE_FACTOR) times as much.
     pub page_bytes_max: usize,
     /// Whether DISCOVER without a namespace is answered. Default true. An operator of a point with
     /// private namespaces switches it off.
@@ -45,6 +46,11 @@ impl Rules {
 
     /// Below this a page could not hold one entry of the largest record and namespace.
     pub const PAGE_BYTES_MIN: usize = 8_192;
+
+    /// How many times as long pages are for readers that restart, see
+    /// [`Paging`](crate::Paging::Restarts). By default this gives 4,000,000 bytes, and py's clients
+    /// drop answers above 4 MiB. Lower: they take the beginning of a long listing for all of it.
+    pub const LONG_PAGE_FACTOR: usize = 4;
 
     /// Checks that the bounds make sense together.
     ///

@@ -167,8 +167,8 @@ impl Session {
         let Some(query) = self.held.remove(&stream) else {
             return;
         };
-        let is_guess = reading.is_ok_and(|reading| reading.source.is_guess());
-        if is_guess && self.known.waits(now, &self.rules) {
+        let is_open = reading.is_ok_and(Reading::hangs_on_identify);
+        if is_open && self.known.waits(now, &self.rules) {
             self.held.insert(stream, query);
             self.outputs.push_back(Output::AwaitClose { stream });
         } else {
@@ -216,7 +216,11 @@ impl Session {
     fn with_what_is_known(&self, query: Query) -> Query {
         let accepts = query.reader.accepts;
         let reader = self.known.reader(self.peer, accepts, &self.rules);
-        Query { reader, ..query }
+        Query {
+            page_bytes_max: reader.page_bytes_max(&self.rules),
+            reader,
+            ..query
+        }
     }
 
     /// Takes the outcome of [`Output::Verify`].

@@ -1,11 +1,13 @@
 //! The whole daemon, in a task of its own.
 
+use std::path::Path;
+
 use libp2p::Multiaddr;
 use rv_server::daemon::{Config, Daemon, DaemonError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::within;
+use crate::{Via, within};
 
 /// A daemon as an operator configures it.
 #[derive(Debug)]
@@ -32,6 +34,18 @@ impl RunningDaemon {
             stop,
             served,
         }
+    }
+
+    /// One that lets in clients of every language: js asks for a protocol name of its own.
+    pub async fn for_every_language() -> Self {
+        let mut config = Config {
+            listen: vec![Via::Tcp.listen_address()],
+            data_dir: Path::new("unused").to_path_buf(),
+            ephemeral: true,
+            ..Config::default()
+        };
+        config.protocols.push("/canvas/rendezvous/1.0.0".to_owned());
+        Self::start(config).await
     }
 
     /// Where it listens, its id included.

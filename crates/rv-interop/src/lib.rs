@@ -23,6 +23,6 @@ pub use ours::{Ours, scope};
 pub use point::{ManualClock, Point};
 pub use raw::{End, RawClient, RawStream};
 pub use records::{Identity, envelope, plain_record};
-pub use stock::{Discovered, Stock};
+pub use stock::{Discovered, Stock, serve_stock};
 pub use swarm::{Via, connect, new_swarm};
 pub use wait::{Task, WAIT, eventually, within};

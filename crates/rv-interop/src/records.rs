@@ -24,6 +24,16 @@ impl Identity {
         Self::of(Keypair::generate_secp256k1())
     }
 
+    /// One peer with a key that rust and others need not know, and whose id is a hash.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    pub fn rsa() -> Self {
+        let mut key = include_bytes!("../keys/rsa.pk8").to_vec();
+        Self::of(Keypair::rsa_from_pkcs8(&mut key).expect("it is a key"))
+    }
+
     /// The peer of the golden frames.
     ///
     /// # Panics

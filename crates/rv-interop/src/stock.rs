@@ -1,12 +1,13 @@
-//! The published rust client, as it comes.
+//! The published rust client and server, as they come.
 
 use futures::StreamExt as _;
+use libp2p::multiaddr::Protocol;
 use libp2p::rendezvous::client::{Behaviour, Event};
-use libp2p::rendezvous::{Cookie, ErrorCode, Namespace, Registration};
+use libp2p::rendezvous::{Cookie, ErrorCode, Namespace, Registration, server};
 use libp2p::swarm::{Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 
-use crate::{Identity, Point, Via, connect, new_swarm, within};
+use crate::{Identity, Point, Task, Via, connect, new_swarm, within};
 
 /// A swarm with nothing but the stock client in it.
 #[expect(missing_debug_implementations, reason = "the stock behaviour has none")]
@@ -149,6 +150,33 @@ impl Stock {
         })
         .await
     }
+}
+
+/// The stock server, where it listens on loopback, until the task is dropped.
+///
+/// # Panics
+///
+/// If it cannot listen.
+pub async fn serve_stock() -> (Multiaddr, Task) {
+    let config = server::Config::default().with_min_ttl(1);
+    let identity = Identity::new();
+    let mut swarm = new_swarm(identity.key(), server::Behaviour::new(config));
+    let listening = swarm.listen_on(Via::Tcp.listen_address());
+    listening.expect("loopback can be listened on");
+    let address = within("listen address", async {
+        loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                return address;
+            }
+        }
+    })
+    .await;
+    let serving = Task::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    (address.with(Protocol::P2p(identity.peer())), serving)
 }
 
 fn namespace(name: &str) -> Namespace {

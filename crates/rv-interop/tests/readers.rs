@@ -125,7 +125,7 @@ async fn what_identify_says_later_corrects_a_guess_and_nothing_is_lost() {
 
     let peer = client.peer();
     point
-        .with(move |behaviour| behaviour.on_identified(peer, "py-libp2p/0.8.1", None))
+        .with(move |behaviour| behaviour.on_identified(peer, "go-libp2p", None))
         .await;
     let go_on = request.with_cookie(guessed.cookie());
     let corrected = eventually("news of identify", async || {

@@ -5,28 +5,14 @@
 //! nobody but the peer itself can sign its record the other way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use libp2p::{Multiaddr, PeerId};
 use rv_interop::{
-    ForeignClient, ForeignPage, Identity, Language, RunningDaemon, Runtime, Stock, Via, eventually,
+    ForeignClient, ForeignPage, Identity, Language, RunningDaemon, Runtime, Stock, eventually,
 };
-use rv_server::daemon::Config;
 
 const NAMESPACE: &str = "my-app";
 const TTL_SECS: u64 = 7_200;
-
-/// A point as an operator configures it, who lets js in under the name that it asks for.
-async fn daemon() -> RunningDaemon {
-    let mut config = Config {
-        listen: vec![Via::Tcp.listen_address()],
-        data_dir: Path::new("unused").to_path_buf(),
-        ephemeral: true,
-        ..Config::default()
-    };
-    config.protocols.push("/canvas/rendezvous/1.0.0".to_owned());
-    RunningDaemon::start(config).await
-}
 
 async fn connected(runtime: &Runtime, point: &Multiaddr) -> ForeignClient {
     let mut client = runtime.connect(point).await;
@@ -55,7 +41,7 @@ async fn py_clients_find_each_other_page_and_leave() {
     let Some(runtime) = Runtime::find(Language::Py) else {
         return;
     };
-    let point = daemon().await;
+    let point = RunningDaemon::for_every_language().await;
     let address = &point.addresses()[0];
     let mut first = connected(&runtime, address).await;
     let mut second = connected(&runtime, address).await;
@@ -86,7 +72,7 @@ async fn go_clients_find_each_other_refresh_page_and_leave() {
     let Some(runtime) = Runtime::find(Language::Go) else {
         return;
     };
-    let point = daemon().await;
+    let point = RunningDaemon::for_every_language().await;
     let address = &point.addresses()[0];
     let mut first = connected(&runtime, address).await;
     let second = connected(&runtime, address).await;
@@ -130,7 +116,7 @@ async fn js_clients_find_each_other_and_leave() {
     let Some(runtime) = Runtime::find(Language::Js) else {
         return;
     };
-    let point = daemon().await;
+    let point = RunningDaemon::for_every_language().await;
     let address = &point.addresses()[0];
     let mut first = connected(&runtime, address).await;
     let mut second = connected(&runtime, address).await;
@@ -154,7 +140,7 @@ async fn py_sees_everybody_and_js_and_rust_see_their_own() {
     let (Some(py), Some(js)) = (Runtime::find(Language::Py), Runtime::find(Language::Js)) else {
         return;
     };
-    let point = daemon().await;
+    let point = RunningDaemon::for_every_language().await;
     let address = &point.addresses()[0];
     let mut py_client = connected(&py, address).await;
     let mut js_client = connected(&js, address).await;

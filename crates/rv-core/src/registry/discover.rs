@@ -27,6 +27,7 @@ pub struct Page {
     entries: Vec<u8>,
     count: usize,
     cookie: Cookie,
+    is_cookie_shown: bool,
     reading: Reading,
 }
 
@@ -59,6 +60,7 @@ impl Registry {
                 seq: self.applied.max(reading.after),
                 scope: query.scope.clone(),
             },
+            is_cookie_shown: !reading.restarts(query.reader.paging),
             reading,
         };
         let around = FRAME_OVERHEAD_BYTES + page.cookie.encoded_len();
@@ -84,6 +86,7 @@ impl Registry {
                 || page.entries.len() + entry_bytes > entries_bytes_max;
             if full && page.count > 0 {
                 page.cookie.seq = last;
+                page.is_cookie_shown = true;
                 break;
             }
             if reading.is_marked() {
@@ -122,7 +125,10 @@ impl Page {
     }
 
     /// The whole answer, ready for the stream, length prefix included.
+    ///
+    /// The cookie is in it, but empty on the last page of a reader that restarts.
     pub fn to_frame(&self) -> Vec<u8> {
-        encode_discover_page_frame(&self.entries, &self.cookie.encode())
+        let cookie = self.is_cookie_shown.then(|| self.cookie.encode());
+        encode_discover_page_frame(&self.entries, &cookie.unwrap_or_default())
     }
 }

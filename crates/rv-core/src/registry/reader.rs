@@ -3,6 +3,8 @@
 use libp2p_identity::PeerId;
 use rv_proto::{Dialect, DialectSet};
 
+use crate::{Paging, Rules};
+
 /// Who asks, and every sign of the dialect that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
@@ -17,6 +19,8 @@ pub struct Reader {
     pub record: Option<Dialect>,
     /// The dialect of programs with its agent.
     pub agent: Option<Dialect>,
+    /// How programs with its agent page.
+    pub paging: Paging,
     /// The dialect of those that make such requests as it made on this connection.
     pub shape: Option<Dialect>,
     /// The dialect if nothing else tells it.
@@ -95,8 +99,20 @@ impl Reader {
             has_closed: false,
             record: None,
             agent: None,
+            paging: Paging::default(),
             shape: None,
             dialect_default,
+        }
+    }
+
+    /// The most bytes of a page for it.
+    ///
+    /// One who takes a page that is shorter than it asked for as the last one gets longer pages, so
+    /// that a full page is full by count.
+    pub(crate) fn page_bytes_max(&self, rules: &Rules) -> usize {
+        match self.paging {
+            Paging::Resumes => rules.page_bytes_max,
+            Paging::Restarts => rules.page_bytes_max.saturating_mul(Rules::LONG_PAGE_FACTOR),
         }
     }
 

@@ -3,7 +3,7 @@
 use rv_proto::{Cookie, CookieError, Dialect, DialectSet, Epoch, RawCookie, Seq};
 
 use super::{Query, Registry, Source};
-use crate::Refusal;
+use crate::{Paging, Refusal};
 
 /// How a DISCOVER is read: the outcome of everything known about the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,18 @@ impl Registry {
 }
 
 impl Reading {
+    /// Whether identify could make another answer of it: what was decided is a guess, or go and py
+    /// are still to be told apart.
+    pub(crate) fn hangs_on_identify(self) -> bool {
+        self.source.is_guess() || self.dialects == Dialect::Plain.into()
+    }
+
+    /// Whether the end of the listing has no cookie: a reader of signed records would drop it, and
+    /// who says what it accepts knows better.
+    pub(super) fn restarts(self, paging: Paging) -> bool {
+        paging == Paging::Restarts && !self.is_marked() && self.dialects == Dialect::Plain.into()
+    }
+
     /// Whether entries say what was verified, which only readers of the extension understand.
     pub(super) fn is_marked(self) -> bool {
         self.source == Source::Accepts

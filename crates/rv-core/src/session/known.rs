@@ -4,7 +4,7 @@ use libp2p_identity::PeerId;
 use rv_proto::{Dialect, DialectSet, RegisterRequest, Time, UnregisterRequest, classify};
 
 use crate::registry::Reader;
-use crate::{Agents, Rules};
+use crate::{Agents, Paging, Rules};
 
 /// The signs that were seen on one connection.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub(super) struct Known {
     has_closed: bool,
     record: Option<Dialect>,
     agent: Option<Dialect>,
+    paging: Paging,
     shape: Option<Dialect>,
     wait: Wait,
 }
@@ -30,6 +31,7 @@ impl Known {
             has_closed: false,
             record: None,
             agent: None,
+            paging: Paging::default(),
             shape: None,
             wait: if rules.identify_wait.is_zero() {
                 Wait::Over
@@ -41,6 +43,7 @@ impl Known {
 
     pub(super) fn identified(&mut self, agents: &Agents, agent: &str, record: Option<Dialect>) {
         self.agent = agents.dialect(agent);
+        self.paging = Paging::of_agent(agent);
         self.record = record;
         self.wait = Wait::Over;
     }
@@ -79,6 +82,7 @@ impl Known {
             has_closed: self.has_closed,
             record: self.record,
             agent: self.agent,
+            paging: self.paging,
             shape: self.shape,
             dialect_default: rules.dialect_default,
         }

@@ -111,10 +111,10 @@ pub(super) fn read_discover(
         Some(Ok(_) | Err(_)) | None => rules.page_entries_max,
     };
     Ok(Query {
+        page_bytes_max: reader.page_bytes_max(rules),
         reader,
         scope,
         cookie: request.cookie,
         entries_max,
-        page_bytes_max: rules.page_bytes_max,
     })
 }

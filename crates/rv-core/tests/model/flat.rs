@@ -10,6 +10,7 @@ use rv_proto::{
 use crate::harness::Setup;
 use crate::model::{Fault, Held, Model, Write};
 use crate::point::{Answer, Point, WriteNumber};
+use crate::walk::is_restarting;
 
 /// The dialects of a page, and the one that its cookie names.
 type Decision = (DialectSet, Option<Dialect>);
@@ -159,7 +160,7 @@ impl Flat {
     fn frame(
         &self,
         (dialects, named): Decision,
-        at: u64,
+        (at, is_last): (u64, bool),
         query: &Query,
         page: Vec<Entry>,
     ) -> Vec<u8> {
@@ -170,9 +171,15 @@ impl Flat {
             seq,
             scope: query.scope.clone(),
         };
+        let restarts = is_restarting(&query.reader, dialects) && !self.has(Fault::LastCookieShown);
+        let cookie = if is_last && restarts {
+            Vec::new()
+        } else {
+            cookie.encode()
+        };
         let response = DiscoverResponse {
             entries: page,
-            cookie: Some(cookie.encode().into()),
+            cookie: Some(cookie.into()),
             status: Status::OK,
             status_text: String::new(),
         };
@@ -259,15 +266,16 @@ impl Point for Flat {
         for (_, entry) in &listing[start..] {
             let longer = [page.clone(), vec![entry.clone()]].concat();
             let at = end(&page, true);
-            let bytes = self.frame(decided, at, query, longer.clone()).len();
+            let bytes = self.frame(decided, (at, false), query, longer.clone());
+            let bytes = bytes.len();
             let full = longer.len() > query.entries_max || bytes > query.page_bytes_max;
             if full && !page.is_empty() {
                 let at = end(&page, false);
-                return Ok(self.frame(decided, at, query, page));
+                return Ok(self.frame(decided, (at, false), query, page));
             }
             page = longer;
         }
         let at = end(&page, true);
-        Ok(self.frame(decided, at, query, page))
+        Ok(self.frame(decided, (at, true), query, page))
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     GuessRemembered,
     /// Limits are judged on what is applied: writes in flight slip past together.
     InFlightNotCounted,
+    /// A reader that restarts gets a cookie with the end of its listing.
+    LastCookieShown,
     /// One more than the limit.
     OffByOneTotal,
     /// The cookie counts entries instead of naming a place.

@@ -51,6 +51,7 @@ macro_rules! caught {
 
 caught! {
     a_changed_dialect_that_goes_on_is_caught: ChangedDialectGoesOn,
+    a_cookie_at_the_end_for_py_is_caught: LastCookieShown,
     a_cookie_stronger_than_identify_is_caught: CookieBeforeIdentify,
     a_cookie_that_counts_entries_is_caught: OffsetCookie,
     a_fact_applied_twice_is_caught: ReplayedTwice,

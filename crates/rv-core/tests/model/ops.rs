@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rv_core::Limits;
+use rv_core::{Limits, Paging};
 use rv_proto::{Dialect, DialectSet};
 
 use crate::harness::{Case, Setup};
@@ -74,6 +74,7 @@ pub(crate) enum Sign {
     Agent(Option<Dialect>),
     Closed(bool),
     Default(Dialect),
+    Paging(Paging),
     Record(Option<Dialect>),
     Shape(Option<Dialect>),
 }
@@ -223,6 +224,7 @@ fn sign() -> impl Strategy<Value = Sign> {
         4 => maybe().prop_map(Sign::Agent),
         1 => any::<bool>().prop_map(Sign::Closed),
         1 => one().prop_map(Sign::Default),
+        1 => prop::sample::select(&[Paging::Resumes, Paging::Restarts][..]).prop_map(Sign::Paging),
         2 => maybe().prop_map(Sign::Record),
         1 => maybe().prop_map(Sign::Shape),
     ]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use rv_core::{Query, Reader, Refusal};
+use rv_core::{Paging, Query, Reader, Refusal};
 use rv_proto::{
     Cookie, Dialect, DialectSet, DiscoverResponse, Entry, Epoch, RESPONSE_BYTES_MAX, Response,
     Scope, Seq, Status, Time, decode_frame,
@@ -93,6 +93,7 @@ impl Walk {
             Sign::Agent(dialect) => reader.agent = dialect,
             Sign::Closed(has_closed) => reader.has_closed = has_closed,
             Sign::Default(dialect) => reader.dialect_default = dialect,
+            Sign::Paging(paging) => reader.paging = paging,
             Sign::Record(dialect) => reader.record = dialect,
             Sign::Shape(dialect) => reader.shape = dialect,
         }
@@ -134,7 +135,7 @@ impl Walk {
         }
     }
 
-    /// Takes one page and checks it. Says whether it was empty.
+    /// Takes one page and checks it. Says whether it was empty, or the end for one who restarts.
     pub(crate) fn page<P: Point>(
         &mut self,
         (now, point, model): (Time, &P, &Model),
@@ -197,13 +198,35 @@ impl Walk {
                 missed.seq
             );
         }
-        let cookie = response.cookie.as_deref().map(Cookie::decode);
-        let named = cookie
+        let all_seen = live.iter().all(|it| self.seen.contains(&it.seq));
+        let ends = is_restarting(&self.reader, dialects).then_some((missed.is_none(), all_seen));
+        self.take_cookie(response.cookie, ends)?;
+        Ok(entries.is_empty() || self.cookie.is_none())
+    }
+
+    /// The cookie names what is remembered of the dialect. For one who restarts it is empty if all
+    /// was seen, and only if nothing was missed.
+    fn take_cookie(
+        &mut self,
+        cookie: Option<Bytes>,
+        ends: Option<(bool, bool)>,
+    ) -> Result<(), Violation> {
+        let is_empty = cookie.as_ref().is_some_and(Bytes::is_empty);
+        let (may_end, must_end) = ends.unwrap_or((false, false));
+        ensure!(may_end || !is_empty, "no cookie, but more is to come");
+        ensure!(is_empty || !must_end, "a cookie, but no more is to come");
+        if is_empty {
+            self.forget();
+            return Ok(());
+        }
+        let decoded = cookie.as_deref().map(Cookie::decode);
+        let named = decoded
             .and_then(Result::ok)
             .and_then(|cookie| cookie.dialect);
+        let remembered = self.remembered;
         ensure!(named == remembered, "the cookie names {named:?}");
-        self.cookie = response.cookie;
-        Ok(entries.is_empty())
+        self.cookie = cookie;
+        Ok(())
     }
 
     /// The entry is what the model holds, as readers of `dialects` must see it now.
@@ -302,6 +325,12 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// Whether the last page for this reader has no cookie.
+pub(crate) fn is_restarting(reader: &Reader, dialects: DialectSet) -> bool {
+    let is_plain = dialects == Dialect::Plain.into();
+    reader.paging == Paging::Restarts && reader.accepts.is_empty() && is_plain
 }
 
 /// More than an entry and a frame need beside the record.

@@ -1,11 +1,14 @@
 //! What is known of a reader, and how long a DISCOVER waits to know more.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
-use rv_core::{Output, Query, Reader, Refusal, Registry, Rules, Session, Source, StreamId};
+use rv_core::{
+    Output, Paging, Query, Reader, Reading, Refusal, Registry, Rules, Session, Source, StreamId,
+};
 use rv_proto::{CookieError, UnregisterRequest};
 use rv_proto::{
-    Dialect, DialectSet, DiscoverRequest, Epoch, Request, Scope, SubscribeRequest, Time,
+    Dialect, DialectSet, DiscoverRequest, Epoch, Request, Scope, Seq, SubscribeRequest, Time,
 };
 
 use crate::{
@@ -90,7 +93,7 @@ fn an_unknown_reader_waits_once_and_then_gets_the_default() {
 #[test]
 fn identify_ends_the_wait_whatever_it_says() {
     for (agent, record, known) in [
-        ("py-libp2p/0.8.1", None, Some(Dialect::Plain)),
+        ("go-libp2p", None, Some(Dialect::Plain)),
         ("nobody/1", Some(Dialect::Standard), None),
         ("nobody/1", None, None),
     ] {
@@ -106,6 +109,36 @@ fn identify_ends_the_wait_whatever_it_says() {
         send(&mut session, STREAM, &Request::Discover(discover()));
         check(&mut session, &[asks(STREAM, reader)]);
     }
+}
+
+#[test]
+fn a_reader_of_py_is_told_from_one_of_go_before_it_is_answered() {
+    let registered = Reading {
+        dialects: Dialect::Plain.into(),
+        source: Source::Registrations,
+        after: Seq::ZERO,
+    };
+    let py = Reader {
+        agent: Some(Dialect::Plain),
+        paging: Paging::Restarts,
+        ..unknown()
+    };
+    let asked = Output::Discover {
+        stream: STREAM,
+        query: Query {
+            page_bytes_max: 4_000_000,
+            ..query(py)
+        },
+    };
+    let mut session = waiting();
+    send(&mut session, STREAM, &Request::Discover(discover()));
+    check(&mut session, &[reads(STREAM)]);
+    session.handle_reading(NOW, STREAM, Ok(registered));
+    check(&mut session, &[Output::AwaitClose { stream: STREAM }]);
+    session.handle_identified("py-libp2p/0.8.1", None);
+    check(&mut session, from_ref(&asked));
+    send(&mut session, STREAM, &Request::Discover(discover()));
+    check(&mut session, &[asked]);
 }
 
 #[test]

@@ -55,6 +55,13 @@ async def do(discovery: RendezvousDiscovery, verb: str, namespace: str, **option
     if verb == "find_peers":
         found = discovery.find_peers(namespace, **options)
         return {"peers": [shown(peer) async for peer in found]}
+    if verb == "find_all_peers":
+        return {"peers": [shown(peer) for peer in await discovery.find_all_peers(namespace)]}
+    if verb == "expire":
+        # As five minutes later.
+        cache = discovery.caches[namespace]
+        cache.expiry = dict.fromkeys(cache.expiry, 0.0)
+        return {}
     raise ValueError(f"no such verb: {verb}")
 
 

@@ -112,6 +112,26 @@ impl ForeignClient {
         self.call(&request).await.map(|answer| read_page(&answer))
     }
 
+    /// What the library's discovery finds page after page to the end: only py has that.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn find_all_peers(&mut self, namespace: &str) -> Result<ForeignPage, String> {
+        let request = json!({"verb": "find_all_peers", "namespace": namespace});
+        self.call(&request).await.map(|answer| read_page(&answer))
+    }
+
+    /// Lets all that the library's discovery keeps of a namespace expire: only py can.
+    ///
+    /// # Errors
+    ///
+    /// If it keeps nothing of that namespace.
+    pub async fn expire(&mut self, namespace: &str) -> Result<(), String> {
+        let request = json!({"verb": "expire", "namespace": namespace});
+        self.call(&request).await.map(|_| ())
+    }
+
     /// Asks it to end and waits until it has.
     ///
     /// # Panics

@@ -4,14 +4,13 @@
 //! when `RV_MATRIX` says so (`cargo xtask matrix`), and compared with it at any other time.
 
 mod client;
+mod odd_records;
 mod readme;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use libp2p::Multiaddr;
-use rv_interop::{RunningDaemon, Via};
-use rv_server::daemon::Config;
+use rv_interop::RunningDaemon;
 
 use client::{Client, Kind, Kinds, Listing};
 use readme::Matrix;
@@ -63,7 +62,7 @@ async fn every_pair_of_clients_is_as_the_readme_says() {
     let Some(kinds) = Kinds::find() else {
         return;
     };
-    let daemon = daemon().await;
+    let daemon = RunningDaemon::for_every_language().await;
     let point = &daemon.addresses()[0];
     let mut registered = Registered::new(&kinds, point).await;
 
@@ -87,16 +86,4 @@ async fn every_pair_of_clients_is_as_the_readme_says() {
 
     matrix.check_forms();
     matrix.check_readme();
-}
-
-/// A point as an operator configures it, who lets js in under the name that it asks for.
-async fn daemon() -> RunningDaemon {
-    let mut config = Config {
-        listen: vec![Via::Tcp.listen_address()],
-        data_dir: Path::new("unused").to_path_buf(),
-        ephemeral: true,
-        ..Config::default()
-    };
-    config.protocols.push("/canvas/rendezvous/1.0.0".to_owned());
-    RunningDaemon::start(config).await
 }
