@@ -21,6 +21,7 @@ usage: cargo xtask <command>
 
   ci                  the whole gate: tidy, lints, docs, then every test
   test                every test that this machine can run, each stage timed
+  frames              record anew what the stock peers send, which the tests replay
   matrix              let the stock peers write the table of who finds whom into the README
   peers               make the stock peers of other languages, which the tests of rv-interop run
   tidy                the rules that no compiler checks
@@ -59,7 +60,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["crash", "--rounds", rounds] => {
             suite::crash(rounds.parse().context("--rounds wants a number")?)?;
         }
-        ["matrix"] => suite::matrix()?,
+        [test @ ("frames" | "matrix")] => suite::write(test)?,
         ["peers"] => peers::run()?,
         ["sim", rest @ ..] => suite::sim(rest)?,
         ["test"] => suite::run()?,

@@ -20,9 +20,6 @@ const CRASH_TESTS: [&str; 2] = ["crash_images", "kill"];
 /// How many kills a crash test makes; read by `kill`, which has a small default of its own.
 const KILL_ROUNDS: &str = "RV_KILL_ROUNDS";
 
-/// What the test of the matrix does with the README; read by it.
-const MATRIX: &str = "RV_MATRIX";
-
 /// Which budget each integration test counts against, by the name of its target.
 type Plan = BTreeMap<String, Budget>;
 
@@ -143,16 +140,18 @@ fn plan_targets<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> Result
     Ok(plan)
 }
 
-/// Makes the stock peers, and lets the test of the matrix write its table into the README.
+/// Makes the stock peers, and lets a test write what it finds into the project: `matrix` its table
+/// into the README, `frames` what clients send.
 ///
 /// # Errors
 /// When a peer is missing or cannot be made, or the test fails.
-pub(crate) fn matrix() -> Result<()> {
+pub(crate) fn write(test: &str) -> Result<()> {
     let peers = Peers::look();
     say(&peers.summary());
     peers.make()?;
-    let mut command = cargo(["test", "--test", "matrix"]);
-    command.args(EVERYTHING).env(MATRIX, "write");
+    let mut command = cargo(["test", "--test", test]);
+    let variable = format!("RV_{}", test.to_uppercase());
+    command.args(EVERYTHING).env(variable, "write");
     execute(peers.require_all(&mut command))
 }
 

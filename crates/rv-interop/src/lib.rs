@@ -7,10 +7,14 @@
 
 mod daemon;
 mod foreign;
+mod listener;
+mod machine;
 mod opener;
 mod ours;
 mod point;
 mod raw;
+mod recorder;
+mod recording;
 mod records;
 mod stock;
 mod swarm;
@@ -19,9 +23,12 @@ pub mod wire;
 
 pub use daemon::RunningDaemon;
 pub use foreign::{ForeignClient, ForeignPage, ForeignServer, Language, Runtime};
+pub use machine::Machine;
 pub use ours::{Ours, scope};
 pub use point::{ManualClock, Point};
 pub use raw::{End, RawClient, RawStream};
+pub use recorder::Recorder;
+pub use recording::{Exchange, Recording};
 pub use records::{Identity, envelope, plain_record};
 pub use stock::{Discovered, Stock, serve_stock};
 pub use swarm::{Via, connect, new_swarm};
