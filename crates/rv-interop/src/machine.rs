@@ -62,7 +62,9 @@ impl Machine {
     ///
     /// If the frame is not whole, or its stream is reset.
     pub fn ask(&mut self, frame: &[u8], is_last: bool) -> Option<Vec<u8>> {
-        let (payload, used) = wire::split_frame(frame).expect("a whole frame");
+        let Some((payload, used)) = wire::split_frame(frame) else {
+            panic!("not a whole frame: {} bytes", frame.len());
+        };
         assert_eq!(used, frame.len(), "one frame");
         let stream = Self::STREAM;
         self.session.handle_frame(stream, payload.into(), is_last);
@@ -95,17 +97,15 @@ impl Machine {
         let submitted = self
             .writer
             .submit(Self::NOW, &self.registry, self.peer, operation);
-        let Submitted::Pending(ticket) = submitted else {
-            let Submitted::Done(verdict) = submitted else {
-                unreachable!("it is one of both")
-            };
-            return verdict;
+        let ticket = match submitted {
+            Submitted::Pending(ticket) => ticket,
+            Submitted::Done(verdict) => return verdict,
         };
         let facts = self.writer.next_batch().expect("one write is pending");
         let mut seqs = Vec::new();
         for _ in facts {
             let last = seqs.last().copied();
-            let next = last.unwrap_or(self.registry.applied()).next();
+            let next = last.unwrap_or_else(|| self.registry.applied()).next();
             seqs.push(next.expect("a short log"));
         }
         let verdicts = self.writer.apply(&mut self.registry, &seqs).into_iter();
