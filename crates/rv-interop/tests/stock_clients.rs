@@ -112,6 +112,29 @@ async fn go_clients_find_each_other_refresh_page_and_leave() {
 }
 
 #[tokio::test]
+async fn a_go_discovery_adds_newcomers_to_those_whom_it_knows() {
+    let Some(runtime) = Runtime::find(Language::Go) else {
+        return;
+    };
+    let point = RunningDaemon::for_every_language().await;
+    let address = &point.addresses()[0];
+    let first = connected(&runtime, address).await;
+    let mut reader = runtime.connect(address).await;
+    let found = reader.find_peers(NAMESPACE, 10).await.expect("a listing");
+    assert_eq!(found.peers, who(&[&first]));
+    // It asks for news alone, by the cookie that it keeps.
+    let second = connected(&runtime, address).await;
+    for _ in 0..2 {
+        let found = reader.find_peers(NAMESPACE, 10).await.expect("a listing");
+        assert_eq!(found.peers, who(&[&first, &second]));
+    }
+    for client in [first, second, reader] {
+        client.end().await;
+    }
+    point.stop().await;
+}
+
+#[tokio::test]
 async fn js_clients_find_each_other_and_leave() {
     let Some(runtime) = Runtime::find(Language::Js) else {
         return;

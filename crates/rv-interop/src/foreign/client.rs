@@ -132,6 +132,26 @@ impl ForeignClient {
         self.call(&request).await.map(|_| ())
     }
 
+    /// Subscribes to a namespace, once in its life: only go can.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub async fn subscribe(&mut self, namespace: &str) -> Result<(), String> {
+        let request = json!({"verb": "subscribe", "namespace": namespace});
+        self.call(&request).await.map(|_| ())
+    }
+
+    /// Whom the subscription to a namespace brings next.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub async fn next(&mut self, namespace: &str) -> Result<ForeignPage, String> {
+        let request = json!({"verb": "next", "namespace": namespace});
+        self.call(&request).await.map(|answer| read_page(&answer))
+    }
+
     /// Asks it to end and waits until it has.
     ///
     /// # Panics

@@ -4,6 +4,8 @@
 //! namespace of an entry empty where only one was asked for. It refuses a cookie that is not its
 //! own.
 
+use std::collections::BTreeSet;
+
 use rv_client::DiscoverError;
 use rv_client::rv_proto::{Dialect, Scope, Status};
 use rv_interop::{Language, Ours, Runtime, scope, within};
@@ -40,6 +42,24 @@ async fn a_go_point_is_paged() {
     };
     let point = runtime.serve().await;
     scenes::pages_one_by_one(point.address()).await;
+    point.end().await;
+}
+
+#[tokio::test]
+async fn a_go_point_tells_its_subscribers_of_our_registration() {
+    let Some(runtime) = Runtime::find(Language::Go) else {
+        return;
+    };
+    let point = runtime.serve().await;
+    let mut subscriber = runtime.connect(point.address()).await;
+    assert_eq!(subscriber.subscribe(NAMESPACE).await, Ok(()));
+    let client = Ours::new(point.address()).await;
+    // Who is noted as a subscriber after this is told of the latest registration.
+    client.register(NAMESPACE, 600).await;
+    let joined = subscriber.next(NAMESPACE).await.expect("somebody").peers;
+    let own = BTreeSet::from([client.address()]);
+    assert_eq!(joined, [(client.peer(), own)].into());
+    subscriber.end().await;
     point.end().await;
 }
 
