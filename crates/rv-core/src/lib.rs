@@ -10,6 +10,9 @@
 //! - [`Registry`] is the applied state. [`Registry::apply`] never refuses, [`Registry::discover`]
 //!   never changes anything.
 //!
+//! A [`Subscription`] is a reader that stays: it reads from the registry what changed since it
+//! looked last.
+//!
 //! The other side is [`client`]: it keeps a peer registered at any number of points, and finds
 //! others there.
 //!
@@ -62,11 +65,13 @@ mod limits;
 mod refusal;
 mod registry;
 mod session;
+mod subscription;
 mod writer;
 
 pub use agents::{Agents, Paging};
 pub use limits::{Limits, Rules, RulesError};
 pub use refusal::Refusal;
 pub use registry::{Digest, Page, Query, Reader, Reading, Registration, Registry, Replay, Source};
-pub use session::{Output, Report, Session, StreamId};
+pub use session::{Output, Report, Session, StreamId, read_inmem_request};
+pub use subscription::{InmemSubscription, Subscription};
 pub use writer::{Operation, Submitted, Ticket, Verdict, Writer};

@@ -38,11 +38,21 @@ pub struct Rules {
     /// 500 ms at the most, which is several round trips around the world: a reader that has said
     /// nothing until then is not to be kept waiting.
     pub identify_wait: Duration,
+    /// How long a subscription may be without an update before it gets an empty one. Default 30 s:
+    /// within the time after which routers forget an idle connection, and soon enough to learn of a
+    /// point that is gone. From 1 s to 10 min.
+    pub heartbeat: Duration,
 }
 
 impl Rules {
     /// The longest [`identify_wait`](Self::identify_wait).
     pub const IDENTIFY_WAIT_MAX: Duration = Duration::from_millis(500);
+
+    /// The shortest [`heartbeat`](Self::heartbeat).
+    pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+
+    /// The longest [`heartbeat`](Self::heartbeat).
+    pub const HEARTBEAT_MAX: Duration = Duration::from_secs(600);
 
     /// Below this a page could not hold one entry of the largest record and namespace.
     pub const PAGE_BYTES_MIN: usize = 8_192;
@@ -77,6 +87,9 @@ impl Rules {
         if self.identify_wait > Self::IDENTIFY_WAIT_MAX {
             return Err(RulesError::IdentifyWait);
         }
+        if !(Self::HEARTBEAT_MIN..=Self::HEARTBEAT_MAX).contains(&self.heartbeat) {
+            return Err(RulesError::Heartbeat);
+        }
         if self.page_entries_max == 0 {
             return Err(RulesError::PageEntries);
         }
@@ -101,6 +114,7 @@ impl Default for Rules {
             dialect_default: Dialect::Legacy,
             agents: Agents::default(),
             identify_wait: Duration::ZERO,
+            heartbeat: Duration::from_secs(30),
         }
     }
 }
@@ -115,6 +129,9 @@ pub enum RulesError {
         max = Agents::NAMES_MAX
     )]
     Agents,
+    /// Subscribers would hear too often or too seldom.
+    #[error("a subscription must have an update every 1 s to 10 min")]
+    Heartbeat,
     /// Readers would be kept waiting.
     #[error("a reader may be kept waiting for identify for 500 ms at the most")]
     IdentifyWait,
@@ -175,6 +192,14 @@ pub struct Limits {
     pub register_buckets_max: usize,
     /// Writes that wait for the journal. Default 4,096. Above it REGISTER is refused as busy.
     pub pending_max: usize,
+    /// Subscriptions of one peer. Default 64: one for each namespace that an application watches.
+    pub subscriptions_per_peer: usize,
+    /// Subscriptions in all. Default 10,000: one that nobody reads keeps up to 32 kB.
+    pub subscriptions_total: usize,
+    /// Removals that are remembered for subscribers who are behind. Default 16,384: about 10 MB.
+    /// Who is behind them all, when it comes back or because it reads slowly, is told everything
+    /// anew.
+    pub removals_max: usize,
 }
 
 impl Default for Limits {
@@ -188,6 +213,9 @@ impl Default for Limits {
             register_per_sec: 20,
             register_buckets_max: 100_000,
             pending_max: 4_096,
+            subscriptions_per_peer: 64,
+            subscriptions_total: 10_000,
+            removals_max: 16_384,
         }
     }
 }

@@ -67,6 +67,12 @@ pub enum Refusal {
         /// The limit that was reached.
         limit: usize,
     },
+    /// As many subscriptions are open as may be.
+    #[error("{limit} subscriptions are open, no more are allowed: end some, or poll")]
+    SubscriptionsFull {
+        /// The limit that was reached.
+        limit: usize,
+    },
     /// The point holds as much as it may.
     #[error("this point is full: try another")]
     Full,
@@ -102,6 +108,7 @@ impl Refusal {
             Self::SubscriptionType => Status::INTERNAL_ERROR,
             Self::PeerFull { .. }
             | Self::OriginFull { .. }
+            | Self::SubscriptionsFull { .. }
             | Self::Full
             | Self::RateLimited
             | Self::Busy
@@ -127,6 +134,7 @@ impl Refusal {
             Self::SubscriptionType => "subscription_type",
             Self::PeerFull { .. } => "peer_full",
             Self::OriginFull { .. } => "origin_full",
+            Self::SubscriptionsFull { .. } => "subscriptions_full",
             Self::Full => "full",
             Self::RateLimited => "rate_limited",
             Self::Busy => "busy",

@@ -1,5 +1,6 @@
 //! The applied state: who is registered where, until when, and in which dialects.
 
+mod changes;
 mod digest;
 mod discover;
 mod forms;
@@ -8,6 +9,7 @@ mod invariants;
 mod reader;
 mod reading;
 mod registration;
+mod removals;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -18,14 +20,17 @@ use rv_proto::{
     Dialect, DialectSet, Epoch, Fact, Namespace, Origin, Registered, Removed, Seq, Time,
 };
 
+pub(crate) use changes::{Change, Place};
 pub use digest::Digest;
 pub use discover::{Page, Query};
 pub use reader::{Reader, Source};
 pub use reading::Reading;
+pub(crate) use reading::live_epoch;
 pub use registration::Registration;
 pub use replay::Replay;
 
 use index::PageIndex;
+use removals::Removals;
 
 /// The registrations of a point, as the log's facts made them.
 ///
@@ -53,6 +58,7 @@ pub struct Registry {
     owners: BTreeMap<PeerId, Owner>,
     origins: BTreeMap<Origin, usize>,
     record_bytes: u64,
+    removals: Removals,
 }
 
 /// One registration's name: a peer in a namespace.
@@ -79,6 +85,7 @@ impl Registry {
             owners: BTreeMap::new(),
             origins: BTreeMap::new(),
             record_bytes: 0,
+            removals: Removals::default(),
         }
     }
 
@@ -97,12 +104,22 @@ impl Registry {
         }
         self.applied = seq;
         self.head = self.head.max(seq);
-        match fact {
-            Fact::Registered(registered) => self.put(seq, registered),
+        let (key, before) = match fact {
+            Fact::Registered(registered) => {
+                let key = (registered.peer, registered.namespace.clone());
+                (key, self.put(seq, registered))
+            }
             Fact::Removed(Removed {
                 namespace, peer, ..
-            }) => self.take(&(peer, namespace)),
-        }
+            }) => {
+                let key = (peer, namespace);
+                let before = self.take(&key);
+                (key, before)
+            }
+        };
+        let held = self.by_key.get(&key).map(AsRef::as_ref);
+        self.removals.note(seq, key, before.as_deref(), held);
+        before
     }
 
     /// Notes that the log holds facts up to `head`, applied here or not.

@@ -3,6 +3,7 @@
 mod known;
 mod output;
 mod request;
+mod subscribe;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,13 +11,13 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_proto::{
     Dialect, DiscoverRequest, DiscoverResponse, Namespace, Origin, Record, Records,
-    RegisterRequest, RegisterResponse, Request, Response, Scope, SubscribeResponse, Time, Ttl,
-    encode_frame,
+    RegisterRequest, RegisterResponse, Request, Response, Scope, Time, Ttl, encode_frame,
 };
 
 use crate::registry::{Page, Query, Reading};
 use crate::{Operation, Refusal, Rules, Verdict};
 pub use output::{Output, Report, StreamId};
+pub use subscribe::read_inmem_request;
 
 use known::Known;
 
@@ -50,6 +51,8 @@ pub struct Session {
     /// DISCOVERs that wait to learn who asks.
     held: BTreeMap<StreamId, Query>,
     known: Known,
+    /// Who sends the records of type `inmem`, if that is offered: this point itself.
+    inmem: Option<PeerId>,
     outputs: VecDeque<Output>,
 }
 
@@ -94,6 +97,7 @@ impl Session {
             waiting: VecDeque::new(),
             asked: BTreeMap::new(),
             held: BTreeMap::new(),
+            inmem: None,
             outputs: VecDeque::new(),
         }
     }
@@ -114,10 +118,7 @@ impl Session {
                 }
             }
             Ok(Request::Discover(request)) => self.discover(stream, request, is_last),
-            Ok(Request::Subscribe(_)) => {
-                self.known.subscribes();
-                self.refuse_subscribe(stream);
-            }
+            Ok(Request::Subscribe(request)) => self.subscribe(stream, request),
             Err(error) => self.outputs.push_back(Output::Reset { stream, error }),
         }
     }
@@ -420,14 +421,6 @@ impl Session {
         self.outputs
             .push_back(Output::Report(Report::DiscoverRefused { refusal }));
         self.respond(stream, Response::Discover(response));
-    }
-
-    fn refuse_subscribe(&mut self, stream: StreamId) {
-        let refusal = Refusal::SubscriptionType;
-        let response = SubscribeResponse::refused(refusal.status(), refusal.to_string());
-        self.outputs
-            .push_back(Output::Report(Report::SubscribeRefused));
-        self.respond(stream, Response::Subscribe(response));
     }
 
     fn respond(&mut self, stream: StreamId, response: Response) {

@@ -292,6 +292,11 @@ impl Writer {
         self.draining = true;
     }
 
+    /// The facts that are not applied yet, in the order in which they will be.
+    pub fn pending_facts(&self) -> impl Iterator<Item = &Fact> {
+        self.pending.iter().flat_map(|write| &write.facts)
+    }
+
     /// How many writes wait.
     pub fn pending(&self) -> usize {
         self.pending.len()

@@ -37,11 +37,9 @@ impl Point {
     /// If the configuration contradicts itself.
     pub async fn in_memory(config: Config) -> Self {
         let epoch = Epoch::from_bits(0x1_2345);
-        Self::start(
-            Behaviour::in_memory(config, epoch).expect("a good configuration"),
-            None,
-        )
-        .await
+        let (key, config) = own(config);
+        let behaviour = Behaviour::in_memory(config, epoch).expect("a good configuration");
+        Self::start(key, behaviour, None).await
     }
 
     /// One with a journal in memory, by a clock of the test's.
@@ -64,12 +62,12 @@ impl Point {
         J: Journal + Unpin,
         rv_server::Committer<J>: Future<Output = ()> + Send,
     {
+        let (key, config) = own(config);
         let (behaviour, committer) = rv_server::point(config, clock, journal).expect("a point");
-        Self::start(behaviour, Some(Task::spawn(committer))).await
+        Self::start(key, behaviour, Some(Task::spawn(committer))).await
     }
 
-    async fn start(behaviour: Behaviour, committer: Option<Task>) -> Self {
-        let key = Keypair::generate_ed25519();
+    async fn start(key: Keypair, behaviour: Behaviour, committer: Option<Task>) -> Self {
         let mut swarm = new_swarm(&key, behaviour);
         let mut addresses = Vec::new();
         for via in Via::ALL {
@@ -140,6 +138,19 @@ impl Point {
             committer.ended().await;
         }
     }
+}
+
+/// A new identity, and the configuration of a point that knows it.
+fn own(config: Config) -> (Keypair, Config) {
+    let key = Keypair::generate_ed25519();
+    let local_peer = Some(key.public().to_peer_id());
+    (
+        key,
+        Config {
+            local_peer,
+            ..config
+        },
+    )
 }
 
 async fn serve(mut swarm: Swarm<Behaviour>, mut jobs: mpsc::Receiver<Job>) {

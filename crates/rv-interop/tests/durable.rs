@@ -12,7 +12,9 @@ use rv_server::journal::{
     RedbJournal,
 };
 use rv_server::rv_core::Limits;
-use rv_server::rv_proto::{Epoch, Fact, Seq};
+use rv_server::rv_proto::{
+    DialectSet, Epoch, Fact, Request, Seq, SubscribeRequest, SubscriptionUpdate, UPDATES_TYPE,
+};
 
 const NAMESPACE: &str = "my-app";
 
@@ -160,6 +162,38 @@ async fn a_write_is_seen_and_answered_when_it_is_durable_and_not_before() {
     gate.append().await;
     assert_eq!(writing.reply().await.into_discover().peers(), []);
     assert_eq!(of_bob.peers(NAMESPACE).await, []);
+}
+
+#[tokio::test]
+async fn a_write_is_pushed_when_it_is_durable_and_not_before() {
+    let (_point, gate, alice, bob) = start(Limits::default()).await;
+    let request = Request::Subscribe(SubscribeRequest {
+        supported_types: vec![UPDATES_TYPE.to_owned()],
+        namespace: Some(NAMESPACE.into()),
+        accepts: DialectSet::ALL,
+        cookie: None,
+    });
+    let mut pushed = bob.open().await;
+    pushed.send(&request.encode()).await;
+    pushed.receive().await.expect("the answer");
+    let mut news = async || {
+        let payload = pushed.receive().await.expect("an update");
+        let update = SubscriptionUpdate::decode(payload.into()).expect("an update");
+        (update.entries.len(), update.removals.len())
+    };
+    assert_eq!(news().await, (0, 0), "the snapshot");
+
+    let mut writing = alice.open().await;
+    writing.send(&register(&alice)).await;
+    gate.batch().await;
+    gate.fail().await;
+    assert_eq!(writing.reply().await.into_register().status, 400);
+    writing.send(&register(&alice)).await;
+    gate.append().await;
+    assert_eq!(news().await, (1, 0), "once, and not what failed");
+    writing.send(&unregister(Some(NAMESPACE), None)).await;
+    gate.append().await;
+    assert_eq!(news().await, (0, 1));
 }
 
 #[tokio::test]

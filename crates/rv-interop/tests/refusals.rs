@@ -319,7 +319,7 @@ async fn a_stale_record_is_refused_and_the_stored_seq_is_told() {
 #[tokio::test]
 async fn a_subscription_is_refused_in_its_own_words() {
     let (_point, _client, mut stream) = start().await;
-    let subscribe = [bytes(1, b"inmem"), bytes(2, NAMESPACE.as_bytes())].concat();
+    let subscribe = [bytes(1, b"emitter-io"), bytes(2, NAMESPACE.as_bytes())].concat();
     let payload = [number(1, 100), bytes(100, &subscribe)].concat();
     let wire::Reply::Subscribe(reply) = stream.ask(&payload).await else {
         panic!("not to a subscription");

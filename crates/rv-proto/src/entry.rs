@@ -103,13 +103,13 @@ pub fn encode_discover_page_frame(entries: &[u8], cookie: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn put_bytes(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn put_bytes(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(tag);
     encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// The length of a field of that many bytes, with its tag of one byte and its length.
-fn field_len(bytes: usize) -> usize {
+pub(crate) fn field_len(bytes: usize) -> usize {
     1 + encoded_len_varint(bytes as u64) + bytes
 }

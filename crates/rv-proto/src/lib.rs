@@ -37,6 +37,7 @@ mod error;
 mod fact;
 mod frame;
 mod generated;
+mod inmem;
 mod message;
 mod namespace;
 mod origin;
@@ -45,6 +46,7 @@ mod record;
 mod status;
 mod time;
 mod ttl;
+mod update;
 mod wire;
 
 pub use crate::cookie::{Cookie, CookieError, RawCookie};
@@ -54,10 +56,12 @@ pub use crate::fact::{Fact, Registered, Removed};
 pub use crate::frame::{
     FrameError, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, decode_frame, encode_frame,
 };
+pub use crate::inmem::{INMEM_PROTOCOL, INMEM_TYPE, InmemRecord, inmem_details};
 pub use crate::message::{
     DISCOVER_ENTRIES_MAX, DiscoverRequest, DiscoverResponse, EXTENSION_PROTOCOL, Entry,
-    RegisterRequest, RegisterResponse, Request, Response, SUBSCRIPTION_TYPES_MAX, SubscribeRequest,
-    SubscribeResponse, UnregisterRequest,
+    RegisterRequest, RegisterResponse, Removal, Request, Response, SUBSCRIPTION_TYPES_MAX,
+    SubscribeRequest, SubscribeResponse, SubscriptionUpdate, UPDATE_BYTES_MAX, UPDATE_ENTRIES_MAX,
+    UPDATES_TYPE, UnregisterRequest,
 };
 pub use crate::namespace::{Namespace, NamespaceError, Scope};
 pub use crate::origin::Origin;
@@ -69,5 +73,6 @@ pub use crate::record::{
 pub use crate::status::Status;
 pub use crate::time::Time;
 pub use crate::ttl::{Ttl, TtlError};
+pub use crate::update::{append_removal, encode_update_frame};
 pub use libp2p_identity::{self, KeyType};
 pub use multiaddr;

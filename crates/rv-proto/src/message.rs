@@ -2,6 +2,7 @@
 
 mod request;
 mod response;
+mod update;
 
 pub use self::request::{
     DiscoverRequest, RegisterRequest, Request, SUBSCRIPTION_TYPES_MAX, SubscribeRequest,
@@ -10,10 +11,14 @@ pub use self::request::{
 pub use self::response::{
     DISCOVER_ENTRIES_MAX, DiscoverResponse, Entry, RegisterResponse, Response, SubscribeResponse,
 };
+pub use self::update::{
+    Removal, SubscriptionUpdate, UPDATE_BYTES_MAX, UPDATE_ENTRIES_MAX, UPDATES_TYPE,
+};
 
 use bytes::Bytes;
 use prost::Message as _;
 
+use self::response::{parse_status, parse_text, text_bytes};
 use crate::generated::rendezvous::Message;
 use crate::wire::{Fields, Value};
 use crate::{DecodeError, wire};
@@ -29,23 +34,33 @@ const REGISTRATIONS_FIELD: u32 = 1;
 /// `Message.discoverSubscribe`, and in it `supported_subscription_types`.
 const SUBSCRIBE_FIELD: u32 = 100;
 const TYPES_FIELD: u32 = 1;
+/// `Message.subscriptionUpdate`, and in it `removals`; `registrations` is as above.
+const UPDATE_FIELD: u32 = 1001;
+const REMOVALS_FIELD: u32 = 2;
 
 /// Decodes a message after it is known that no list in it is longer than its bytes are worth: an
 /// empty element takes 2 bytes on the wire and more than 100 in memory.
 fn decode_message(payload: Bytes) -> Result<Message, DecodeError> {
     let mut entries = 0;
     let mut types = 0;
+    let (mut updated, mut removals) = (0, 0);
     for field in Fields::new(&payload) {
         match field.map_err(|_| DecodeError::Malformed)? {
             (DISCOVER_RESPONSE_FIELD, Value::Bytes(response)) => {
                 entries += count(response, REGISTRATIONS_FIELD)?;
             }
             (SUBSCRIBE_FIELD, Value::Bytes(subscribe)) => types += count(subscribe, TYPES_FIELD)?,
+            (UPDATE_FIELD, Value::Bytes(update)) => {
+                updated += count(update, REGISTRATIONS_FIELD)?;
+                removals += count(update, REMOVALS_FIELD)?;
+            }
             _ => {}
         }
     }
     check_count("entries", entries, DISCOVER_ENTRIES_MAX)?;
     check_count("subscription types", types, SUBSCRIPTION_TYPES_MAX)?;
+    check_count("entries", updated, UPDATE_ENTRIES_MAX)?;
+    check_count("removals", removals, UPDATE_ENTRIES_MAX)?;
     Ok(Message::decode(payload)?)
 }
 

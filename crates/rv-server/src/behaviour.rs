@@ -98,7 +98,8 @@ impl Behaviour {
         }
     }
 
-    /// Refuses every further write as unavailable. DISCOVER is answered as before.
+    /// Refuses every further write as unavailable, and ends subscriptions. DISCOVER is answered as
+    /// before.
     pub fn drain(&mut self) {
         self.point().drain();
     }
@@ -236,6 +237,11 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        let subscribers = &self.open.0.subscribers;
+        subscribers.register_herald(cx.waker());
+        if subscribers.wake_some() {
+            cx.waker().wake_by_ref();
+        }
         if let Some(action) = self.actions.pop_front() {
             return Poll::Ready(action);
         }

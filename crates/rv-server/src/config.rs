@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libp2p_identity::PeerId;
 use libp2p_swarm::StreamProtocol;
 use rv_core::{Limits, Rules, RulesError};
 use rv_proto::EXTENSION_PROTOCOL;
@@ -17,6 +18,9 @@ pub struct Config {
     /// that announces the extension beside it. Under other names alone, only who knows these names
     /// meets this point.
     pub protocols: Vec<StreamProtocol>,
+    /// The swarm's own peer id. Default none. Only with it go's type of subscription is offered: its
+    /// clients are told by whom they are sent registrations.
+    pub local_peer: Option<PeerId>,
     /// What one request may ask.
     pub rules: Rules,
     /// What the point holds.
@@ -67,6 +71,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             protocols: vec![PROTOCOL],
+            local_peer: None,
             rules: Rules::default(),
             limits: Limits::default(),
             streams: StreamLimits::default(),
@@ -82,6 +87,8 @@ pub struct StreamLimits {
     /// Streams of one connection at a time. Default 128: stock rust clients open one per request,
     /// 100 at a time. A stream above it is reset.
     pub streams_per_connection: usize,
+    /// Subscriptions of one connection at a time. Default 32: applications watch few namespaces.
+    pub subscriptions_per_connection: usize,
     /// How long a stream may stay open with nothing asked. Default 3 min: go clients ask on one
     /// stream every 2 min.
     pub idle_timeout: Duration,
@@ -106,6 +113,7 @@ impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             streams_per_connection: 128,
+            subscriptions_per_connection: 32,
             idle_timeout: Duration::from_secs(180),
             frame_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! The state that all connections of a point share, and the one desk where writes are handed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 use std::time::Duration;
@@ -9,10 +10,11 @@ use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 use libp2p_identity::PeerId;
 use rv_core::{Operation, Refusal, Registration, Registry, Submitted, Ticket, Verdict, Writer};
-use rv_proto::{Fact, Seq, Time};
+use rv_proto::{Fact, Namespace, Scope, Seq, Time};
 
 use crate::journal::Forget;
 use crate::stats::{Counters, add};
+use crate::subscribers::{self, Subscribers};
 use crate::{Clock, Config, Stats};
 
 /// What the connections, the behaviour and the committer of one point share.
@@ -23,6 +25,8 @@ pub(crate) struct Point {
     desk: Mutex<Desk>,
     clock: Box<dyn Clock>,
     pub(crate) counters: Counters,
+    pub(crate) subscribers: Arc<Subscribers>,
+    is_draining: AtomicBool,
     committer: AtomicWaker,
     started: Time,
     erase_after: Duration,
@@ -69,9 +73,10 @@ impl Point {
     pub(crate) fn new(
         config: &Config,
         clock: impl Clock,
-        registry: Registry,
+        mut registry: Registry,
         home: Home,
     ) -> Arc<Self> {
+        registry.set_removals_max(config.limits.removals_max);
         let desk = Desk {
             writer: Writer::new(config.limits.clone()),
             replies: BTreeMap::new(),
@@ -84,6 +89,8 @@ impl Point {
             started: clock.now(),
             clock: Box::new(clock),
             counters: Counters::default(),
+            subscribers: Subscribers::new(&config.limits),
+            is_draining: AtomicBool::new(false),
             committer: AtomicWaker::new(),
             erase_after: config.erase_after,
             home,
@@ -115,8 +122,45 @@ impl Point {
                 self.committer.wake();
                 Answer::Later(verdict)
             }
-            Home::Memory => Answer::Now(self.apply_in_memory(&mut desk)),
+            Home::Memory => {
+                let news = self.news(&desk, usize::MAX);
+                let verdict = self.apply_in_memory(&mut desk);
+                drop(desk);
+                self.announce(news);
+                Answer::Now(verdict)
+            }
         }
+    }
+
+    /// The namespaces of the next facts to be applied; `None` if nobody is subscribed to anything.
+    fn news(&self, desk: &Desk, facts_max: usize) -> Option<BTreeSet<Namespace>> {
+        if self.subscribers.len() == 0 {
+            return None;
+        }
+        let facts = desk.writer.pending_facts().take(facts_max);
+        Some(facts.map(|fact| fact.namespace().clone()).collect())
+    }
+
+    /// Facts of these namespaces are applied.
+    fn announce(&self, news: Option<BTreeSet<Namespace>>) {
+        match news {
+            Some(namespaces) => self.subscribers.announce(namespaces),
+            // Whoever came meanwhile may have read before the facts were applied.
+            None if self.subscribers.len() > 0 => self.subscribers.announce_all(),
+            None => {}
+        }
+    }
+
+    /// Takes a place for a subscriber.
+    pub(crate) fn subscribe(
+        &self,
+        peer: PeerId,
+        scope: &Scope,
+    ) -> Result<subscribers::Ticket, Refusal> {
+        if self.is_draining() {
+            return Err(Refusal::Draining);
+        }
+        self.subscribers.subscribe(peer, scope)
     }
 
     /// Applies the one write that waits, as the log's next facts.
@@ -179,6 +223,7 @@ impl Point {
 
     fn apply(&self, seqs: &[Seq]) {
         let mut desk = self.desk();
+        let news = self.news(&desk, seqs.len());
         let verdicts = desk.writer.apply(&mut self.registry_mut(), seqs);
         if !desk.writer.is_appending() {
             desk.forgetting.is_done();
@@ -186,6 +231,8 @@ impl Point {
         for (ticket, verdict) in verdicts {
             desk.answer(ticket, verdict);
         }
+        drop(desk);
+        self.announce(news);
     }
 
     /// The batch in flight is not in the log: fails it and all that was judged on it.
@@ -221,8 +268,11 @@ impl Point {
 
     /// Somebody else's fact, at its place in a log that several points share.
     pub(crate) fn handle_foreign(&self, seq: Seq, fact: Fact) {
-        let _desk = self.desk();
+        let desk = self.desk();
+        let news = BTreeSet::from([fact.namespace().clone()]);
         self.registry_mut().apply(seq, fact);
+        drop(desk);
+        self.subscribers.announce(news);
     }
 
     /// Takes everything that is due out of sight: for a start, when much may be due at once.
@@ -295,9 +345,15 @@ impl Point {
         erased.len()
     }
 
-    /// Refuses every further write.
+    /// Refuses every further write, and ends every subscription.
     pub(crate) fn drain(&self) {
         self.desk().writer.drain();
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.subscribers.announce_all();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Whether a write waits for the journal.
@@ -320,6 +376,7 @@ impl Point {
             registrations: registry.len(),
             namespaces: registry.namespace_count(),
             record_bytes: registry.record_bytes(),
+            subscriptions: self.subscribers.len(),
             ..self.counters.snapshot()
         }
     }

@@ -2,9 +2,11 @@
 
 mod frame_stream;
 mod pool;
+mod push_stream;
+mod subscriptions;
 mod upgrade;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -19,16 +21,20 @@ use libp2p_core::upgrade::DeniedUpgrade;
 use libp2p_identity::PeerId;
 use libp2p_swarm::handler::{ConnectionEvent, FullyNegotiatedInbound};
 use libp2p_swarm::{ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol};
-use rv_core::{Output, Page, Query, Reading, Refusal, Report, Session, Source, StreamId, Verdict};
-use rv_proto::{Dialect, DialectSet, Namespace, Origin, Record, Time, UnverifiedRecord};
+use rv_core::{
+    Output, Page, Query, Reading, Refusal, Report, Session, Source, StreamId, Subscription, Verdict,
+};
+use rv_proto::{Dialect, DialectSet, Namespace, Origin, Record, Scope, Time, UnverifiedRecord};
 
 use crate::Config;
 use crate::committer::Open;
 use crate::desk::{Answer, Point};
 use crate::stats::add;
+use crate::subscribers::Ticket;
 use frame_stream::StreamEnd;
 use pool::{PoolEvent, StreamPool};
-use upgrade::Protocols;
+use subscriptions::Subscriptions;
+use upgrade::{Inbound, Protocols};
 
 /// Serves one connection, in that connection's own task.
 pub struct Handler {
@@ -37,6 +43,9 @@ pub struct Handler {
     open: Arc<Open>,
     session: Session,
     streams: StreamPool,
+    subscriptions: Subscriptions,
+    /// Subscriptions whose streams are still the pool's.
+    begun: BTreeMap<StreamId, (Subscription, Ticket)>,
     verdicts: FuturesUnordered<BoxFuture<'static, (StreamId, Verdict)>>,
     /// The record of each dialect whose signature was checked last: a peer registers the same one
     /// in many places.
@@ -73,10 +82,17 @@ impl Handler {
         config: Arc<Config>,
         open: Arc<Open>,
     ) -> Self {
+        let session = Session::new(peer, origin, config.rules.clone());
+        let session = match config.local_peer {
+            Some(local) => session.with_inmem(local),
+            None => session,
+        };
         Self {
             peer,
-            session: Session::new(peer, origin, config.rules.clone()),
+            session,
             streams: StreamPool::new(Arc::clone(&config), Arc::clone(&open)),
+            subscriptions: Subscriptions::new(peer, Arc::clone(&config), Arc::clone(&open)),
+            begun: BTreeMap::new(),
             config,
             open,
             verdicts: FuturesUnordered::new(),
@@ -128,12 +144,17 @@ impl Handler {
                 self.handle_stream(event);
                 continue;
             }
-            // 5. Streams that take too long.
+            // 5. What is new for subscribers.
+            if let Poll::Ready((stream, end)) = self.subscriptions.poll(cx) {
+                self.log_end(stream, &end);
+                continue;
+            }
+            // 6. Streams that take too long.
             if let Poll::Ready(event) = self.streams.poll_overdue(cx) {
                 self.handle_stream(event);
                 continue;
             }
-            // 6. Requests that waited for identify long enough.
+            // 7. Requests that waited for identify long enough.
             if self.poll_wait(cx).is_ready() {
                 continue;
             }
@@ -170,19 +191,49 @@ impl Handler {
             }
             PoolEvent::Ended(stream, end) => {
                 self.session.handle_stream_closed(stream);
-                match end {
-                    StreamEnd::Closed => {}
-                    StreamEnd::Broken(error) => {
-                        tracing::debug!(peer = %self.peer, %error, "stream broke");
-                    }
-                    StreamEnd::TimedOut(wait) => {
-                        tracing::debug!(peer = %self.peer, ?wait, "stream timed out");
-                    }
-                    StreamEnd::Undecodable(error) => {
-                        tracing::debug!(peer = %self.peer, %error, "stream reset");
-                    }
-                }
+                self.log_end(stream, &end);
             }
+        }
+    }
+
+    fn log_end(&self, StreamId(stream): StreamId, end: &StreamEnd) {
+        let peer = self.peer;
+        match end {
+            StreamEnd::Closed => {}
+            StreamEnd::Broken(error) => {
+                tracing::debug!(%peer, stream, %error, "stream broke");
+            }
+            StreamEnd::TimedOut(wait) => {
+                tracing::debug!(%peer, stream, ?wait, "stream timed out");
+            }
+            StreamEnd::Undecodable(error) => {
+                tracing::debug!(%peer, stream, %error, "stream reset");
+            }
+            StreamEnd::Unwanted => {
+                tracing::debug!(%peer, stream, "stream reset: no request of this kind is read on it");
+            }
+            StreamEnd::Refused(refusal) => {
+                tracing::debug!(%peer, stream, %refusal, "stream reset");
+            }
+        }
+    }
+
+    /// Begins a subscription: its stream comes with [`Output::Push`].
+    fn begin(&mut self, stream: StreamId, query: &Query) -> Result<Scope, Refusal> {
+        self.subscriptions.check_room()?;
+        let point = self.point();
+        let heartbeat = self.config.rules.heartbeat;
+        let subscription = Subscription::new(&point.registry(), query, heartbeat)?;
+        let ticket = point.subscribe(self.peer, subscription.scope())?;
+        let scope = subscription.scope().clone();
+        self.begun.insert(stream, (subscription, ticket));
+        Ok(scope)
+    }
+
+    fn push(&mut self, stream: StreamId, response: Bytes) {
+        let begun = self.begun.remove(&stream);
+        if let (Some(begun), Some(parts)) = (begun, self.streams.take(stream)) {
+            self.subscriptions.push(stream, parts, response, begun);
         }
     }
 
@@ -197,6 +248,7 @@ impl Handler {
                 self.session.handle_page(stream, page);
             }
             Output::Next { stream } => self.streams.read_next(stream),
+            Output::Push { stream, frame } => self.push(stream, frame),
             Output::Read { stream, query } => {
                 let reading = self.point().registry().reading(&query);
                 let now = self.session_now();
@@ -215,6 +267,10 @@ impl Handler {
                     Answer::Now(verdict) => self.session.handle_verdict(stream, verdict),
                     Answer::Later(verdict) => self.verdicts.push(wait(stream, verdict)),
                 }
+            }
+            Output::Subscribe { stream, query } => {
+                let begun = self.begin(stream, &query);
+                self.session.handle_subscription(stream, begun);
             }
             Output::Verify {
                 stream,
@@ -330,7 +386,7 @@ impl ConnectionHandler for Handler {
     }
 
     fn connection_keep_alive(&self) -> bool {
-        !self.streams.is_empty() || self.session.has_writes()
+        !self.streams.is_empty() || self.subscriptions.len() > 0 || self.session.has_writes()
     }
 
     fn poll(
@@ -346,11 +402,18 @@ impl ConnectionHandler for Handler {
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Protocols, DeniedUpgrade>) {
-        if let ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) =
-            event
-            && !self.streams.accept(protocol)
+        if let ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+            protocol, ..
+        }) = event
         {
-            tracing::debug!(peer = %self.peer, "too many streams");
+            let Some(id) = self.streams.admit(self.subscriptions.len()) else {
+                tracing::debug!(peer = %self.peer, "too many streams");
+                return;
+            };
+            match protocol {
+                Inbound::Requests(stream) => self.streams.accept(id, stream),
+                Inbound::Inmem(stream) => self.subscriptions.accept_inmem(id, stream),
+            }
         }
     }
 }

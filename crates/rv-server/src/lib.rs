@@ -29,6 +29,7 @@ mod desk;
 mod handler;
 pub mod journal;
 mod stats;
+mod subscribers;
 
 pub use behaviour::{Behaviour, Event};
 pub use clock::{Clock, SystemClock, random_epoch};

@@ -31,6 +31,12 @@ pub struct Stats {
     pub discovers_refused: u64,
     /// DISCOVERs that waited for what identify says of the reader.
     pub discovers_held: u64,
+    /// Subscriptions open.
+    pub subscriptions: usize,
+    /// Subscriptions begun.
+    pub subscribes: u64,
+    /// Updates that subscribers were sent, empty ones included.
+    pub updates: u64,
     /// Subscriptions refused.
     pub subscribes_refused: u64,
     /// Streams reset because their bytes were no request.
@@ -62,7 +68,9 @@ pub(crate) struct Counters {
     discovers_refused: AtomicU64,
     pub(crate) discovers_held: AtomicU64,
     by_source: [AtomicU64; Source::ALL.len()],
+    subscribes: AtomicU64,
     subscribes_refused: AtomicU64,
+    pub(crate) updates: AtomicU64,
     pub(crate) undecodable: AtomicU64,
     pub(crate) streams_refused: AtomicU64,
     pub(crate) streams_timed_out: AtomicU64,
@@ -114,12 +122,19 @@ impl Counters {
             Report::UnregisterLost { refusal } => (&self.unregisters_lost, Some(refusal)),
             Report::Discovered { .. } => (&self.discovers, None),
             Report::DiscoverRefused { refusal } => (&self.discovers_refused, Some(refusal)),
-            Report::SubscribeRefused => (&self.subscribes_refused, None),
+            Report::Subscribed { .. } => (&self.subscribes, None),
+            Report::SubscribeRefused { refusal } => (&self.subscribes_refused, Some(refusal)),
         };
         add(counter, 1);
         if let Some(refusal) = refusal {
             self.count_refusal(refusal);
         }
+    }
+
+    /// Counts a subscription that was refused where there is no answer for it.
+    pub(crate) fn count_subscribe_refused(&self, refusal: &Refusal) {
+        add(&self.subscribes_refused, 1);
+        self.count_refusal(refusal);
     }
 
     fn count_refusal(&self, refusal: &Refusal) {
@@ -162,6 +177,7 @@ impl Counters {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             registrations: 0,
+            subscriptions: 0,
             namespaces: 0,
             record_bytes: 0,
             registers: load(&self.registers),
@@ -172,7 +188,9 @@ impl Counters {
             discovers_refused: load(&self.discovers_refused),
             discovers_held: load(&self.discovers_held),
             dialects_decided: self.dialects_decided(),
+            subscribes: load(&self.subscribes),
             subscribes_refused: load(&self.subscribes_refused),
+            updates: load(&self.updates),
             undecodable: load(&self.undecodable),
             streams_refused: load(&self.streams_refused),
             streams_timed_out: load(&self.streams_timed_out),

@@ -89,11 +89,7 @@ impl PageIndex {
     /// The registrations in `scope` that readers of these dialects are shown, from behind `after`
     /// on: each once, with the first of the dialects that it has a form in.
     pub(super) fn rows(&self, scope: &Scope, dialects: DialectSet, after: Seq) -> Rows<'_> {
-        let id = match scope {
-            Scope::All => Some(ScopeId::ALL),
-            Scope::Namespace(namespace) => self.scopes.get(namespace).map(|entry| entry.id),
-        };
-        let start = id.zip(after.next());
+        let start = self.id(scope).zip(after.next());
         let range = |dialect| {
             let (scope, seq) = start.filter(|_| dialects.contains(dialect))?;
             let first = Row {
@@ -109,6 +105,38 @@ impl PageIndex {
         };
         Rows {
             ranges: Dialect::ALL.map(range),
+        }
+    }
+
+    /// The registrations in `scope` that readers of `dialect` are shown, the newest first.
+    pub(super) fn rows_backwards(
+        &self,
+        scope: &Scope,
+        dialect: Dialect,
+    ) -> impl Iterator<Item = &Arc<Registration>> {
+        let id = self.id(scope);
+        let range = id.map(|scope| {
+            let first = Row {
+                scope,
+                dialect,
+                seq: Seq::ZERO,
+            };
+            let last = Row {
+                seq: Seq::MAX,
+                ..first
+            };
+            self.rows.range(first..=last).rev()
+        });
+        range
+            .into_iter()
+            .flatten()
+            .map(|(_, registration)| registration)
+    }
+
+    fn id(&self, scope: &Scope) -> Option<ScopeId> {
+        match scope {
+            Scope::All => Some(ScopeId::ALL),
+            Scope::Namespace(namespace) => self.scopes.get(namespace).map(|entry| entry.id),
         }
     }
 

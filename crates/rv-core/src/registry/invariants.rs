@@ -75,5 +75,6 @@ impl Registry {
             rows,
             "one row per scope and servable dialect"
         );
+        self.removals.check();
     }
 }

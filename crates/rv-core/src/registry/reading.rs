@@ -43,10 +43,21 @@ impl Registry {
             after: Seq::ZERO,
         };
         let after = match cookie {
-            Some((cookie, listing)) if listing == reading.listing() => cookie.seq,
+            Some((cookie, listing)) if listing.lists_as(reading.listing()) => cookie.seq,
             Some(_) | None => Seq::ZERO,
         };
         Ok(Reading { after, ..reading })
+    }
+
+    /// Where a subscription goes on: the position of a cookie that an earlier one gave, to a reader
+    /// who accepted the same. `None` begins anew.
+    ///
+    /// The cookie of a DISCOVER does not do: who left while its pages were read may be in them.
+    pub(crate) fn resumption(&self, query: &Query) -> Result<Option<Seq>, Refusal> {
+        let wanted = Listing::live(query.reader.accepts);
+        let cookie = self.position(query)?;
+        let told = cookie.filter(|(_, listing)| *listing == wanted);
+        Ok(told.map(|(cookie, _)| cookie.seq))
     }
 
     /// The cookie and the listing that it is a position of, if it is one of this log.
@@ -102,6 +113,7 @@ impl Reading {
         Listing {
             dialects: self.dialects,
             is_marked: self.is_marked(),
+            is_live: false,
         }
     }
 }
@@ -113,10 +125,18 @@ impl Reading {
 struct Listing {
     dialects: DialectSet,
     is_marked: bool,
+    /// Whether who left was told as well.
+    is_live: bool,
+}
+
+/// The epoch in the cookies of a subscription.
+pub(crate) fn live_epoch(epoch: Epoch, accepts: DialectSet) -> Epoch {
+    Epoch::from_bits(epoch.get() ^ Listing::live(accepts).salt())
 }
 
 impl Listing {
     const MARKED: u32 = 8;
+    const LIVE: u32 = 16;
 
     fn of_cookie(named: Option<Dialect>, salt: u32) -> Option<Self> {
         if let Some(dialect) = named {
@@ -126,20 +146,42 @@ impl Listing {
         let marked = (1..=DialectSet::ALL.to_bits()).map(|bits| Self {
             dialects: DialectSet::from_bits(bits),
             is_marked: true,
+            is_live: false,
         });
-        unnamed.chain(marked).find(|listing| listing.salt() == salt)
+        let live =
+            (1..=DialectSet::ALL.to_bits()).map(|bits| Self::live(DialectSet::from_bits(bits)));
+        unnamed
+            .chain(marked)
+            .chain(live)
+            .find(|listing| listing.salt() == salt)
     }
 
     fn of_one(dialect: Dialect) -> Self {
         Self {
             dialects: dialect.into(),
             is_marked: false,
+            is_live: false,
         }
+    }
+
+    fn live(accepts: DialectSet) -> Self {
+        Self {
+            dialects: accepts,
+            is_marked: true,
+            is_live: true,
+        }
+    }
+
+    /// Whether a position in this listing is one in `other`, as far as who is there goes.
+    fn lists_as(self, other: Self) -> bool {
+        (self.dialects, self.is_marked) == (other.dialects, other.is_marked)
     }
 
     fn salt(self) -> u32 {
         let bits = u32::from(self.dialects.to_bits());
-        if self.is_marked {
+        if self.is_live {
+            Self::LIVE | Self::MARKED | bits
+        } else if self.is_marked {
             Self::MARKED | bits
         } else {
             // One dialect alone, by its index: the bits are 1, 2 or 4.

@@ -51,6 +51,7 @@ impl Replay {
         self.registry.epoch = epoch;
         self.registry.applied = self.registry.applied.max(head);
         self.registry.head = self.registry.applied;
+        self.registry.removals.start_at(self.registry.applied);
         self.registry
     }
 }

@@ -70,7 +70,7 @@ impl Known {
         }
     }
 
-    /// Only go asks for a subscription.
+    /// Only go asks for a subscription without saying what it accepts.
     pub(super) fn subscribes(&mut self) {
         self.shape.get_or_insert(Dialect::Plain);
     }

@@ -33,6 +33,13 @@ pub enum Output {
         /// The stream that may go on.
         stream: StreamId,
     },
+    /// Write the frame, then the updates of the subscription that was begun on this stream.
+    Push {
+        /// The stream that is the subscription's from now on.
+        stream: StreamId,
+        /// The answer, length prefix included.
+        frame: Bytes,
+    },
     /// Ask the registry how it reads the question, then call [`Session::handle_reading`].
     Read {
         /// The stream that waits.
@@ -63,6 +70,13 @@ pub enum Output {
         stream: StreamId,
         /// What is to be changed.
         operation: Operation,
+    },
+    /// Begin a [`Subscription`](crate::Subscription), then call [`Session::handle_subscription`].
+    Subscribe {
+        /// The stream that waits.
+        stream: StreamId,
+        /// What to subscribe to.
+        query: Query,
     },
     /// Check the records' signatures, or find them equal to verified ones, then call
     /// [`Session::handle_verified`].
@@ -115,6 +129,14 @@ pub enum Report {
         /// Why.
         refusal: Refusal,
     },
+    /// A subscription was begun.
+    Subscribed {
+        /// What to.
+        scope: Scope,
+    },
     /// A subscription was refused.
-    SubscribeRefused,
+    SubscribeRefused {
+        /// Why.
+        refusal: Refusal,
+    },
 }

@@ -78,6 +78,8 @@ impl Server {
                     }
                     Output::Respond { frame, .. } => response = Some(read(&frame)),
                     Output::AwaitClose { .. }
+                    | Output::Push { .. }
+                    | Output::Subscribe { .. }
                     | Output::Next { .. }
                     | Output::Read { .. }
                     | Output::Report(_)

@@ -4,6 +4,7 @@ mod order;
 mod readers;
 mod refusals;
 mod registers;
+mod subscriptions;
 
 use bytes::Bytes;
 use libp2p_identity::{Keypair, PeerId};

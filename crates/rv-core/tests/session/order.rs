@@ -160,6 +160,8 @@ fn an_unregister_behind_a_register_that_is_not_verified_yet_is_submitted_after_i
             | Output::Respond { .. }
             | Output::AwaitClose { .. }
             | Output::Read { .. }
+            | Output::Push { .. }
+            | Output::Subscribe { .. }
             | Output::Verify { .. } => None,
         })
         .collect();

@@ -6,13 +6,12 @@ use rv_core::{
 };
 use rv_proto::{
     CookieError, DecodeError, Dialect, DiscoverRequest, DiscoverResponse, Epoch, REQUEST_BYTES_MAX,
-    RegisterResponse, Request, Response, Scope, Status, SubscribeRequest, SubscribeResponse, Time,
-    Ttl, UnregisterRequest,
+    RegisterResponse, Request, Response, Scope, SubscribeResponse, Time, Ttl, UnregisterRequest,
 };
 
 use crate::{
-    STREAM, check, discover, discover_refused, keypair, name, outputs, peer, respond, send,
-    session, unregister,
+    STREAM, check, discover, discover_refused, keypair, name, outputs, peer, send, session,
+    unregister,
 };
 
 #[test]
@@ -249,25 +248,4 @@ fn bytes_that_are_no_request_reset_the_stream() {
             "{outputs:?}"
         );
     }
-}
-
-#[test]
-fn a_subscription_is_refused_in_its_own_words() {
-    let mut session = session();
-    let request = SubscribeRequest {
-        supported_types: vec!["inmem".into()],
-        namespace: None,
-    };
-    send(&mut session, STREAM, &Request::Subscribe(request));
-    let response = SubscribeResponse {
-        status: Status::from_code(300),
-        status_text: "subscription type not found".into(),
-        subscription_type: None,
-        subscription_details: None,
-    };
-    let answer = respond(STREAM, &Response::Subscribe(response));
-    check(
-        &mut session,
-        &[Output::Report(Report::SubscribeRefused), answer],
-    );
 }

@@ -19,6 +19,8 @@ pub struct Message {
     pub discover_subscribe: ::core::option::Option<message::DiscoverSubscribe>,
     #[prost(message, optional, tag = "101")]
     pub discover_subscribe_response: ::core::option::Option<message::DiscoverSubscribeResponse>,
+    #[prost(message, optional, tag = "1001")]
+    pub subscription_update: ::core::option::Option<message::SubscriptionUpdate>,
 }
 /// Nested message and enum types in `Message`.
 pub mod message {
@@ -79,6 +81,10 @@ pub mod message {
         pub supported_subscription_types: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
         #[prost(bytes = "bytes", optional, tag = "2")]
         pub ns: ::core::option::Option<::prost::bytes::Bytes>,
+        #[prost(enumeration = "Dialect", repeated, tag = "1001")]
+        pub accepts: ::prost::alloc::vec::Vec<i32>,
+        #[prost(bytes = "bytes", optional, tag = "1002")]
+        pub cookie: ::core::option::Option<::prost::bytes::Bytes>,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct DiscoverSubscribeResponse {
@@ -90,6 +96,35 @@ pub mod message {
         pub status: ::core::option::Option<i32>,
         #[prost(bytes = "bytes", optional, tag = "4")]
         pub status_text: ::core::option::Option<::prost::bytes::Bytes>,
+        #[prost(uint64, optional, tag = "1001")]
+        pub heartbeat: ::core::option::Option<u64>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct SubscriptionUpdate {
+        #[prost(message, repeated, tag = "1")]
+        pub registrations: ::prost::alloc::vec::Vec<Register>,
+        #[prost(message, repeated, tag = "2")]
+        pub removals: ::prost::alloc::vec::Vec<subscription_update::Removal>,
+        #[prost(bytes = "bytes", optional, tag = "3")]
+        pub cookie: ::core::option::Option<::prost::bytes::Bytes>,
+        #[prost(bool, optional, tag = "4")]
+        pub reset: ::core::option::Option<bool>,
+        #[prost(bool, optional, tag = "5")]
+        pub complete: ::core::option::Option<bool>,
+        #[prost(enumeration = "ResponseStatus", optional, tag = "6")]
+        pub status: ::core::option::Option<i32>,
+        #[prost(bytes = "bytes", optional, tag = "7")]
+        pub status_text: ::core::option::Option<::prost::bytes::Bytes>,
+    }
+    /// Nested message and enum types in `SubscriptionUpdate`.
+    pub mod subscription_update {
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Removal {
+            #[prost(bytes = "bytes", optional, tag = "1")]
+            pub ns: ::core::option::Option<::prost::bytes::Bytes>,
+            #[prost(bytes = "bytes", optional, tag = "2")]
+            pub id: ::core::option::Option<::prost::bytes::Bytes>,
+        }
     }
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
@@ -101,6 +136,7 @@ pub mod message {
         DiscoverResponse = 4,
         DiscoverSubscribe = 100,
         DiscoverSubscribeResponse = 101,
+        SubscriptionUpdate = 1001,
     }
     impl MessageType {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -116,6 +152,7 @@ pub mod message {
                 Self::DiscoverResponse => "DISCOVER_RESPONSE",
                 Self::DiscoverSubscribe => "DISCOVER_SUBSCRIBE",
                 Self::DiscoverSubscribeResponse => "DISCOVER_SUBSCRIBE_RESPONSE",
+                Self::SubscriptionUpdate => "SUBSCRIPTION_UPDATE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -128,6 +165,7 @@ pub mod message {
                 "DISCOVER_RESPONSE" => Some(Self::DiscoverResponse),
                 "DISCOVER_SUBSCRIBE" => Some(Self::DiscoverSubscribe),
                 "DISCOVER_SUBSCRIBE_RESPONSE" => Some(Self::DiscoverSubscribeResponse),
+                "SUBSCRIPTION_UPDATE" => Some(Self::SubscriptionUpdate),
                 _ => None,
             }
         }
@@ -208,4 +246,15 @@ pub mod message {
             }
         }
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegistrationRecord {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub id: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub addrs: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub ns: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(int64, optional, tag = "4")]
+    pub ttl: ::core::option::Option<i64>,
 }

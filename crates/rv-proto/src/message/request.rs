@@ -68,6 +68,10 @@ pub struct SubscribeRequest {
     pub supported_types: Vec<String>,
     /// Where. Any bytes.
     pub namespace: Option<Bytes>,
+    /// The extension: the dialects that the asker reads. Empty if it did not say.
+    pub accepts: DialectSet,
+    /// The extension: where an earlier subscription ended. Any bytes.
+    pub cookie: Option<Bytes>,
 }
 
 impl Request {
@@ -124,18 +128,23 @@ impl Request {
                 let DiscoverSubscribe {
                     supported_subscription_types,
                     ns,
+                    accepts,
+                    cookie,
                 } = message.discover_subscribe.unwrap_or_default();
                 let types = supported_subscription_types.into_iter();
                 let texts = types.filter_map(|text| String::from_utf8(text.into()).ok());
                 Ok(Self::Subscribe(SubscribeRequest {
                     supported_types: texts.collect(),
                     namespace: ns,
+                    accepts: accepts.into_iter().filter_map(parse_dialect).collect(),
+                    cookie,
                 }))
             }
             Ok(
                 MessageType::RegisterResponse
                 | MessageType::DiscoverResponse
-                | MessageType::DiscoverSubscribeResponse,
+                | MessageType::DiscoverSubscribeResponse
+                | MessageType::SubscriptionUpdate,
             )
             | Err(_) => Err(DecodeError::UnexpectedType(number)),
         }
@@ -169,11 +178,7 @@ impl Request {
                     ns: request.namespace.clone(),
                     limit: request.limit,
                     cookie: request.cookie.clone(),
-                    accepts: request
-                        .accepts
-                        .iter()
-                        .map(|d| i32::from(d.number()))
-                        .collect(),
+                    accepts: numbers(request.accepts),
                 }),
                 ..Message::default()
             },
@@ -186,12 +191,19 @@ impl Request {
                         .map(|text| Bytes::copy_from_slice(text.as_bytes()))
                         .collect(),
                     ns: request.namespace.clone(),
+                    accepts: numbers(request.accepts),
+                    cookie: request.cookie.clone(),
                 }),
                 ..Message::default()
             },
         };
         message.encode_to_vec()
     }
+}
+
+fn numbers(dialects: DialectSet) -> Vec<i32> {
+    let numbers = dialects.iter().map(|dialect| i32::from(dialect.number()));
+    numbers.collect()
 }
 
 /// Dialects that a later version may add are passed over.

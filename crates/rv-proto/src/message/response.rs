@@ -71,6 +71,8 @@ pub struct SubscribeResponse {
     pub subscription_type: Option<Bytes>,
     /// What that type needs to know, as JSON.
     pub subscription_details: Option<Bytes>,
+    /// The extension: the longest time without an update, in seconds.
+    pub heartbeat_secs: Option<u64>,
 }
 
 impl RegisterResponse {
@@ -157,13 +159,15 @@ impl Response {
                     status_text: parse_text(response.status_text),
                     subscription_type: response.subscription_type,
                     subscription_details: response.subscription_details,
+                    heartbeat_secs: response.heartbeat,
                 }))
             }
             Ok(
                 MessageType::Register
                 | MessageType::Unregister
                 | MessageType::Discover
-                | MessageType::DiscoverSubscribe,
+                | MessageType::DiscoverSubscribe
+                | MessageType::SubscriptionUpdate,
             )
             | Err(_) => Err(DecodeError::UnexpectedType(number)),
         }
@@ -196,6 +200,7 @@ impl Response {
                     subscription_details: response.subscription_details.clone(),
                     status: Some(response.status.to_wire()),
                     status_text: text_bytes(&response.status_text),
+                    heartbeat: response.heartbeat_secs,
                 }),
                 ..Message::default()
             },
@@ -217,7 +222,7 @@ impl DiscoverResponse {
 }
 
 impl Entry {
-    fn to_pb(&self) -> Register {
+    pub(super) fn to_pb(&self) -> Register {
         Register {
             ns: Some(self.namespace.clone().unwrap_or_default()),
             signed_peer_record: self.record.clone(),
@@ -227,7 +232,7 @@ impl Entry {
         }
     }
 
-    fn from_pb(entry: Register) -> Self {
+    pub(super) fn from_pb(entry: Register) -> Self {
         Self {
             namespace: entry.ns,
             record: entry.signed_peer_record,
@@ -237,17 +242,17 @@ impl Entry {
     }
 }
 
-fn parse_status(code: Option<i32>) -> Status {
+pub(super) fn parse_status(code: Option<i32>) -> Status {
     code.map_or(Status::OK, Status::from_wire)
 }
 
 /// What is not UTF-8 in it is replaced: nobody but a human reads it.
-fn parse_text(bytes: Option<Bytes>) -> String {
+pub(super) fn parse_text(bytes: Option<Bytes>) -> String {
     bytes.map_or_else(String::new, |bytes| {
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 
-fn text_bytes(text: &str) -> Option<Bytes> {
+pub(super) fn text_bytes(text: &str) -> Option<Bytes> {
     (!text.is_empty()).then(|| Bytes::copy_from_slice(text.as_bytes()))
 }

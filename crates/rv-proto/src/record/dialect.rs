@@ -115,6 +115,23 @@ impl DialectSet {
         self.0 == 0
     }
 
+    /// The dialects that are in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The dialects that are in this one alone.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether some dialect is in both.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Those that are in it, in the order of [`Dialect::index`].
     pub fn iter(self) -> impl Iterator<Item = Dialect> {
         Dialect::ALL

@@ -86,6 +86,7 @@ fn go_subscribes() {
     let request = Request::Subscribe(SubscribeRequest {
         supported_types: vec!["inmem".to_owned()],
         namespace: namespace(),
+        ..SubscribeRequest::default()
     });
     reads_as("subscribe-frame", &request);
     writes_as(&request, "subscribe-frame");

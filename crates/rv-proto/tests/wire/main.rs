@@ -9,3 +9,4 @@ mod hostile;
 mod pages;
 mod records;
 mod round_trip;
+mod updates;

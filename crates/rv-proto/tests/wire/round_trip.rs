@@ -41,11 +41,18 @@ fn any_request() -> impl Strategy<Value = Request> {
                 accepts,
             })
         });
-    let subscribe =
-        (vec(any::<String>(), 0..5), maybe_bytes()).prop_map(|(supported_types, namespace)| {
+    let subscribe = (
+        vec(any::<String>(), 0..5),
+        maybe_bytes(),
+        any::<u8>(),
+        maybe_bytes(),
+    )
+        .prop_map(|(supported_types, namespace, bits, cookie)| {
             Request::Subscribe(SubscribeRequest {
                 supported_types,
                 namespace,
+                accepts: DialectSet::from_bits(bits),
+                cookie,
             })
         });
     prop_oneof![register, unregister, discover, subscribe]
@@ -96,16 +103,24 @@ fn any_response() -> impl Strategy<Value = Response> {
                 status_text,
             })
         });
-    let subscribe = (any_status(), any::<String>(), maybe_bytes(), maybe_bytes()).prop_map(
-        |(status, status_text, subscription_type, subscription_details)| {
-            Response::Subscribe(SubscribeResponse {
-                status,
-                status_text,
-                subscription_type,
-                subscription_details,
-            })
-        },
-    );
+    let subscribe = (
+        any_status(),
+        any::<String>(),
+        maybe_bytes(),
+        maybe_bytes(),
+        any::<Option<u64>>(),
+    )
+        .prop_map(
+            |(status, status_text, subscription_type, subscription_details, heartbeat_secs)| {
+                Response::Subscribe(SubscribeResponse {
+                    status,
+                    status_text,
+                    subscription_type,
+                    subscription_details,
+                    heartbeat_secs,
+                })
+            },
+        );
     prop_oneof![register, discover, subscribe]
 }
 

@@ -106,6 +106,7 @@ impl Config {
         self.store.validate()?;
         let point = crate::Config {
             protocols: self.stream_protocols()?,
+            local_peer: None,
             rules: self.rules.to_rules()?,
             limits: self.limits.to_limits(),
             streams: self.streams.to_streams(),

@@ -20,11 +20,12 @@ pub(super) struct Opened {
 
 /// Opens everything that `config` names, and spawns the committer.
 pub(super) fn open(config: &Config) -> Result<Opened, DaemonError> {
-    let point = config.point()?;
+    let mut point = config.point()?;
     let given = config.identity_path().map(load_identity).transpose()?;
     let clock = SteadyClock::new();
     if config.ephemeral {
         let keypair = given.unwrap_or_else(Keypair::generate_ed25519);
+        point.local_peer = Some(keypair.public().to_peer_id());
         let journal = MemoryJournal::new(random_epoch());
         let (behaviour, committer) = crate::point(point, clock, journal)?;
         return Ok(Opened {
@@ -38,6 +39,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, DaemonError> {
         Some(keypair) => keypair,
         None => own_identity(&data_dir)?,
     };
+    point.local_peer = Some(keypair.public().to_peer_id());
     let store = RedbConfig {
         cache_bytes: config.store.cache_bytes,
         retry_pause: config.store.retry_pause,

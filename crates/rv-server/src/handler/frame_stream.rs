@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::{AsyncRead as _, AsyncWrite as _};
 use libp2p_swarm::Stream;
+use rv_core::Refusal;
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, decode_frame};
 
 use crate::StreamLimits;
@@ -66,6 +67,10 @@ pub(super) enum StreamEnd {
     Undecodable(FrameError),
     /// It took too long.
     TimedOut(Wait),
+    /// The peer sent what has no place on a stream that is pushed to.
+    Unwanted,
+    /// A rule says no, and the stream has no answer for it.
+    Refused(Refusal),
 }
 
 /// What a stream waits for the peer to do.
@@ -94,6 +99,11 @@ impl FrameStream {
             awaits_end: false,
             state: State::Reading { deadline },
         }
+    }
+
+    /// The stream itself, with what was read of it and not taken yet.
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
+        (self.io, self.inbound)
     }
 
     /// Tells, while the request is in work, when the peer closes the stream for writing.
@@ -257,7 +267,11 @@ fn end(end: StreamEnd) -> Poll<StreamStep> {
     Poll::Ready(StreamStep::End(end))
 }
 
-fn poll_write(io: &mut Stream, frame: &mut Bytes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+pub(super) fn poll_write(
+    io: &mut Stream,
+    frame: &mut Bytes,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     let mut io = Pin::new(io);
     while frame.has_remaining() {
         match ready!(io.as_mut().poll_write(cx, frame)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures_timer::Delay;
 use libp2p_swarm::Stream;
@@ -63,16 +63,28 @@ impl StreamPool {
         self.streams.is_empty()
     }
 
-    /// Takes in a new stream; false if there are too many, and it was reset.
-    pub(super) fn accept(&mut self, io: Stream) -> bool {
-        if self.streams.len() >= self.config.streams.streams_per_connection {
+    /// A number for a new stream, if there is room for one besides so many `others`. If not, it is
+    /// to be reset.
+    pub(super) fn admit(&mut self, others: usize) -> Option<StreamId> {
+        if self.streams.len() + others >= self.config.streams.streams_per_connection {
             add(&self.counters().streams_refused, 1);
-            return false;
+            return None;
         }
         self.opened += 1;
+        Some(StreamId(self.opened))
+    }
+
+    /// Takes in a new stream.
+    pub(super) fn accept(&mut self, id: StreamId, io: Stream) {
         let stream = FrameStream::new(io, Instant::now(), &self.config.streams);
-        self.streams.insert(StreamId(self.opened), stream);
-        true
+        self.streams.insert(id, stream);
+    }
+
+    /// Gives a stream away, with what was read of it and not taken yet.
+    pub(super) fn take(&mut self, id: StreamId) -> Option<(Stream, BytesMut)> {
+        let stream = self.streams.remove(&id)?;
+        self.count(stream.load(), Load::default());
+        Some(stream.into_parts())
     }
 
     /// The request of a stream waits to learn whether it is the last.
@@ -178,9 +190,9 @@ impl StreamPool {
     fn end(&mut self, id: StreamId, end: StreamEnd) -> PoolEvent {
         let counters = self.counters();
         match end {
-            StreamEnd::Broken(_) | StreamEnd::Closed => {}
+            StreamEnd::Broken(_) | StreamEnd::Closed | StreamEnd::Refused(_) => {}
             StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
-            StreamEnd::Undecodable(_) => add(&counters.undecodable, 1),
+            StreamEnd::Undecodable(_) | StreamEnd::Unwanted => add(&counters.undecodable, 1),
         }
         self.reset(id);
         PoolEvent::Ended(id, end)

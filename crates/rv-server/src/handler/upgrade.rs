@@ -6,13 +6,23 @@ use std::sync::Arc;
 
 use libp2p_core::upgrade::{InboundUpgrade, UpgradeInfo};
 use libp2p_swarm::{Stream, StreamProtocol};
-use rv_proto::EXTENSION_PROTOCOL;
+use rv_proto::{EXTENSION_PROTOCOL, INMEM_PROTOCOL};
 
 use crate::Config;
 use crate::config::PROTOCOL;
 
+/// What a stream was opened for.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Requests and answers.
+    Requests(Stream),
+    /// Registrations as go's type of subscription has them.
+    Inmem(Stream),
+}
+
 /// Every configured protocol name, and beside the specification's the one that announces the
-/// extension; all speak the same messages.
+/// extension; all speak the same messages. Besides go's for its type of subscription, if this point
+/// knows its own peer id.
 #[derive(Clone, Debug)]
 pub struct Protocols(Arc<Config>);
 
@@ -33,16 +43,23 @@ impl UpgradeInfo for Protocols {
         if names.contains(&PROTOCOL) && !names.contains(&extension) {
             names.push(extension);
         }
+        if self.0.local_peer.is_some() {
+            names.push(StreamProtocol::new(INMEM_PROTOCOL));
+        }
         names.into_iter()
     }
 }
 
 impl InboundUpgrade<Stream> for Protocols {
-    type Output = Stream;
+    type Output = Inbound;
     type Error = Infallible;
-    type Future = Ready<Result<Stream, Infallible>>;
+    type Future = Ready<Result<Inbound, Infallible>>;
 
-    fn upgrade_inbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        ready(Ok(stream))
+    fn upgrade_inbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
+        ready(Ok(if name == INMEM_PROTOCOL {
+            Inbound::Inmem(stream)
+        } else {
+            Inbound::Requests(stream)
+        }))
     }
 }

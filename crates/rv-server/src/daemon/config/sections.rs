@@ -38,6 +38,12 @@ pub struct LimitsConfig {
     pub register_buckets_max: usize,
     /// See [`Limits::pending_max`].
     pub pending_registers: usize,
+    /// See [`Limits::subscriptions_per_peer`].
+    pub subscriptions_per_peer: usize,
+    /// See [`Limits::subscriptions_total`].
+    pub subscriptions_total: usize,
+    /// See [`Limits::removals_max`].
+    pub removals_max: usize,
 }
 
 impl LimitsConfig {
@@ -73,6 +79,9 @@ impl LimitsConfig {
             register_per_sec: self.register_per_sec,
             register_buckets_max: self.register_buckets_max,
             pending_max: self.pending_registers,
+            subscriptions_per_peer: self.subscriptions_per_peer,
+            subscriptions_total: self.subscriptions_total,
+            removals_max: self.removals_max,
         }
     }
 }
@@ -89,6 +98,9 @@ impl Default for LimitsConfig {
             register_per_sec: limits.register_per_sec,
             register_buckets_max: limits.register_buckets_max,
             pending_registers: limits.pending_max,
+            subscriptions_per_peer: limits.subscriptions_per_peer,
+            subscriptions_total: limits.subscriptions_total,
+            removals_max: limits.removals_max,
         }
     }
 }
@@ -120,6 +132,9 @@ pub struct RulesConfig {
     /// See [`Rules::identify_wait`]. Default 500 ms here, where identify is listened to.
     #[serde(with = "humantime_serde")]
     pub identify_wait: Duration,
+    /// See [`Rules::heartbeat`].
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
 }
 
 /// A dialect by its name.
@@ -143,6 +158,7 @@ impl RulesConfig {
             dialect_default: self.dialect_default,
             agents,
             identify_wait: self.identify_wait,
+            heartbeat: self.heartbeat,
         };
         rules.validate()?;
         Ok(rules)
@@ -162,6 +178,7 @@ impl Default for RulesConfig {
             dialect_default: rules.dialect_default,
             agents: BTreeMap::new(),
             identify_wait: Rules::IDENTIFY_WAIT_MAX,
+            heartbeat: rules.heartbeat,
         }
     }
 }
@@ -172,6 +189,8 @@ impl Default for RulesConfig {
 pub struct StreamsConfig {
     /// See [`StreamLimits::streams_per_connection`].
     pub streams_per_connection: usize,
+    /// See [`StreamLimits::subscriptions_per_connection`].
+    pub subscriptions_per_connection: usize,
     /// See [`StreamLimits::idle_timeout`].
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
@@ -220,6 +239,7 @@ impl StreamsConfig {
     pub(super) const fn to_streams(&self) -> StreamLimits {
         StreamLimits {
             streams_per_connection: self.streams_per_connection,
+            subscriptions_per_connection: self.subscriptions_per_connection,
             idle_timeout: self.idle_timeout,
             frame_timeout: self.frame_timeout,
             write_timeout: self.write_timeout,
@@ -234,6 +254,7 @@ impl Default for StreamsConfig {
         let streams = StreamLimits::default();
         Self {
             streams_per_connection: streams.streams_per_connection,
+            subscriptions_per_connection: streams.subscriptions_per_connection,
             idle_timeout: streams.idle_timeout,
             frame_timeout: streams.frame_timeout,
             write_timeout: streams.write_timeout,

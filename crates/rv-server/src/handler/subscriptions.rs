@@ -1,0 +1,182 @@
+//! The streams of one connection that are pushed to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
+use futures_timer::Delay;
+use libp2p_identity::PeerId;
+use libp2p_swarm::Stream;
+use rv_core::{Refusal, StreamId, Subscription};
+use rv_proto::Time;
+
+use super::frame_stream::StreamEnd;
+use super::push_stream::{PushStream, Surroundings};
+use crate::Config;
+use crate::committer::Open;
+use crate::stats::{Load, add};
+use crate::subscribers::Ticket;
+
+/// Streams with subscriptions, within bounds.
+pub(super) struct Subscriptions {
+    streams: BTreeMap<StreamId, PushStream>,
+    load: Load,
+    timer: Delay,
+    timer_at: Option<Instant>,
+    /// When the clock of heartbeats began.
+    started: Instant,
+    peer: PeerId,
+    config: Arc<Config>,
+    open: Arc<Open>,
+}
+
+impl Subscriptions {
+    pub(super) fn new(peer: PeerId, config: Arc<Config>, open: Arc<Open>) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            load: Load::default(),
+            timer: Delay::new(Duration::ZERO),
+            timer_at: None,
+            started: Instant::now(),
+            peer,
+            config,
+            open,
+        }
+    }
+
+    /// How many streams there are.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// How many subscriptions this connection may still begin.
+    fn room(&self) -> usize {
+        let begun: usize = self.streams.values().map(PushStream::len).sum();
+        let max = self.config.streams.subscriptions_per_connection;
+        max.saturating_sub(begun)
+    }
+
+    /// Whether this connection may begin one more.
+    pub(super) fn check_room(&self) -> Result<(), Refusal> {
+        if self.room() == 0 {
+            let limit = self.config.streams.subscriptions_per_connection;
+            return Err(Refusal::SubscriptionsFull { limit });
+        }
+        Ok(())
+    }
+
+    /// Takes in a stream whose subscription was begun, as `response` says.
+    pub(super) fn push(
+        &mut self,
+        id: StreamId,
+        (io, inbound): (Stream, BytesMut),
+        response: Bytes,
+        begun: (Subscription, Ticket),
+    ) {
+        let limits = &self.config.streams;
+        let stream = PushStream::updates(io, inbound, response, begun, limits);
+        self.insert(id, stream);
+    }
+
+    /// Takes in a stream of go's protocol.
+    pub(super) fn accept_inmem(&mut self, id: StreamId, io: Stream) {
+        self.insert(id, PushStream::inmem(io, &self.config.streams));
+    }
+
+    fn insert(&mut self, id: StreamId, stream: PushStream) {
+        self.count(Load::default(), stream.load());
+        self.streams.insert(id, stream);
+    }
+
+    /// The next stream that is over and gone.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(StreamId, StreamEnd)> {
+        loop {
+            let ids: Vec<_> = self.streams.keys().copied().collect();
+            for id in ids {
+                if let Poll::Ready(end) = self.poll_stream(cx, id) {
+                    return Poll::Ready((id, end));
+                }
+            }
+            let Some(at) = self.next_at() else {
+                self.timer_at = None;
+                return Poll::Pending;
+            };
+            if self.timer_at != Some(at) {
+                self.timer
+                    .reset(at.saturating_duration_since(Instant::now()));
+                self.timer_at = Some(at);
+            }
+            if self.timer.poll_unpin(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer_at = None;
+        }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>, id: StreamId) -> Poll<StreamEnd> {
+        let room = self.room();
+        let uptime = self.uptime();
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return Poll::Pending;
+        };
+        let around = Surroundings {
+            point: &self.open.0,
+            peer: self.peer,
+            limits: &self.config.streams,
+            uptime,
+            room,
+        };
+        let before = stream.load();
+        let polled = stream.poll(cx, &around);
+        let after = stream.load();
+        self.count(before, after);
+        polled.map(|end| {
+            self.count(after, Load::default());
+            self.streams.remove(&id);
+            self.count_end(&end);
+            end
+        })
+    }
+
+    fn count_end(&self, end: &StreamEnd) {
+        let counters = &self.open.0.counters;
+        match end {
+            StreamEnd::Broken(_) | StreamEnd::Closed => {}
+            StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
+            StreamEnd::Undecodable(_) | StreamEnd::Unwanted => add(&counters.undecodable, 1),
+            StreamEnd::Refused(refusal) => counters.count_subscribe_refused(refusal),
+        }
+    }
+
+    /// The earliest time at which a stream must be looked at.
+    fn next_at(&self) -> Option<Instant> {
+        let times = self.streams.values().flat_map(|stream| {
+            let (deadline, heartbeat) = stream.wake_at();
+            let heartbeat =
+                heartbeat.map(|at| self.started + Duration::from_millis(at.as_millis()));
+            deadline.into_iter().chain(heartbeat)
+        });
+        times.min()
+    }
+
+    fn uptime(&self) -> Time {
+        let millis = self.started.elapsed().as_millis();
+        Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    fn count(&mut self, before: Load, after: Load) {
+        if before != after {
+            self.load = self.load + after - before;
+            self.open.0.counters.change_load(before, after);
+        }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.count(self.load, Load::default());
+    }
+}
