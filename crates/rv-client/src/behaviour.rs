@@ -345,7 +345,7 @@ impl NetworkBehaviour for Behaviour {
             FromHandler::Answered(id, checked) => {
                 if self.links.settle(id, &peer) {
                     if let Some(dialling) = &mut self.dialling {
-                        dialling.listed(now, peer, &checked);
+                        dialling.listed(now, peer, checked.listed());
                     }
                     self.machine.handle_checked(now, id, checked);
                 }
@@ -353,6 +353,19 @@ impl NetworkBehaviour for Behaviour {
             FromHandler::Failed(id, failure) => {
                 if let Some(failure) = self.links.failed(id, &peer, failure) {
                     self.machine.handle_failure(now, id, failure);
+                }
+            }
+            FromHandler::Pushed(id, pushed) => {
+                let is_out = if pushed.is_end() {
+                    self.links.settle(id, &peer)
+                } else {
+                    self.links.is_out(id, &peer)
+                };
+                if is_out {
+                    if let Some(dialling) = &mut self.dialling {
+                        dialling.listed(now, peer, pushed.listed());
+                    }
+                    self.machine.handle_pushed(now, id, pushed);
                 }
             }
             FromHandler::Written(id) => {

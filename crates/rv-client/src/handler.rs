@@ -1,6 +1,7 @@
 //! One connection: the requests that are out on it, and the stream that waits for more.
 
 mod exchange;
+mod subscription;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,11 +20,12 @@ use libp2p_swarm::{
     ConnectionHandler, ConnectionHandlerEvent, Stream, StreamProtocol, StreamUpgradeError,
     SubstreamProtocol,
 };
-use rv_core::client::{Breach, Checked, Failure, RequestId, Wanted};
+use rv_core::client::{Breach, Checked, Failure, Pushed, RequestId, Wanted};
 use rv_proto::EXTENSION_PROTOCOL;
 
 use crate::Config;
 use exchange::{End, Exchange};
+use subscription::Subscription;
 use upgrade::Protocols;
 
 /// Asks one point, in the connection's own task. It takes no inbound stream.
@@ -35,6 +37,7 @@ pub struct Handler {
     /// Streams that were asked for and are not there yet.
     opening: usize,
     active: BTreeMap<RequestId, Exchange>,
+    subscriptions: BTreeMap<RequestId, Subscription>,
     idle: Option<Idle>,
     /// Whether nothing is asked any more, so that no stream is kept for later.
     is_released: bool,
@@ -84,6 +87,8 @@ pub enum FromHandler {
     Answered(RequestId, Checked),
     /// A request was not answered.
     Failed(RequestId, Failure),
+    /// Something came for a subscription.
+    Pushed(RequestId, Pushed),
     /// An UNREGISTER is written.
     Written(RequestId),
 }
@@ -96,6 +101,7 @@ impl Handler {
             waiting: VecDeque::new(),
             opening: 0,
             active: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             idle: None,
             is_released: false,
             protocols: BTreeSet::new(),
@@ -106,8 +112,12 @@ impl Handler {
 
     fn send(&mut self, id: RequestId, message: Message) {
         self.is_released = false;
-        // Whether an UNREGISTER was read shows only on a stream that is closed after it.
-        let needs_own = matches!(message.wanted, Wanted::Unregister { .. });
+        // Whether an UNREGISTER was read shows only on a stream that is closed after it, and the
+        // stream of a subscription carries nothing else.
+        let needs_own = match message.wanted {
+            Wanted::Subscribe { .. } | Wanted::Unregister { .. } => true,
+            Wanted::Discover { .. } | Wanted::Register { .. } => false,
+        };
         match self.idle.take_if(|_| !needs_own) {
             Some(idle) => self.start(id, Exchange::new(idle.stream, message, idle.is_extended)),
             None => self.waiting.push_back((id, message)),
@@ -120,6 +130,7 @@ impl Handler {
 
     fn cancel(&mut self, id: RequestId) {
         self.active.remove(&id);
+        self.subscriptions.remove(&id);
         self.waiting.retain(|(waiting, _)| *waiting != id);
     }
 
@@ -144,6 +155,10 @@ impl Handler {
             self.announce();
         }
         match self.waiting.pop_front() {
+            Some((id, message)) if matches!(message.wanted, Wanted::Subscribe { .. }) => {
+                self.subscriptions
+                    .insert(id, Subscription::new(stream, message));
+            }
             Some((id, message)) => {
                 self.start(id, Exchange::new(stream, message, is_extended).on_fresh());
             }
@@ -181,6 +196,35 @@ impl Handler {
             if let Some(exchange) = self.active.remove(&id) {
                 self.ended(id, exchange, end);
             }
+        }
+    }
+
+    /// Takes in what subscriptions bring, one thing of each at a time: what the behaviour has not
+    /// taken stays with the point.
+    fn poll_subscriptions(&mut self, cx: &mut Context<'_>) {
+        if !self.events.is_empty() {
+            return;
+        }
+        let unwanted = (!self.config.client.lists_own).then_some(&self.local);
+        let mut ended = Vec::new();
+        for (id, subscription) in &mut self.subscriptions {
+            let event = match subscription.poll(cx, &self.config, unwanted) {
+                Poll::Ready(Ok(pushed)) => {
+                    if pushed.is_end() {
+                        ended.push(*id);
+                    }
+                    FromHandler::Pushed(*id, pushed)
+                }
+                Poll::Ready(Err(failure)) => {
+                    ended.push(*id);
+                    FromHandler::Failed(*id, failure)
+                }
+                Poll::Pending => continue,
+            };
+            self.events.push_back(event);
+        }
+        for id in ended {
+            self.subscriptions.remove(&id);
         }
     }
 
@@ -255,7 +299,7 @@ impl ConnectionHandler for Handler {
     }
 
     fn connection_keep_alive(&self) -> bool {
-        !self.waiting.is_empty() || !self.active.is_empty()
+        !self.waiting.is_empty() || !self.active.is_empty() || !self.subscriptions.is_empty()
     }
 
     fn poll(
@@ -264,6 +308,7 @@ impl ConnectionHandler for Handler {
     ) -> Poll<ConnectionHandlerEvent<Protocols, (), FromHandler>> {
         self.poll_active(cx);
         self.poll_idle(cx);
+        self.poll_subscriptions(cx);
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }

@@ -12,10 +12,12 @@
 //! 2. Call [`Client::poll_output`] until it gives `None`, and carry each output out.
 //! 3. Ask [`Client::poll_timeout`] for the next time to call [`Client::handle_timeout`].
 //!
-//! Each [`Output::Request`] is answered once, by [`Client::handle_response`] (or
+//! Each [`Output::Request`] but a [`Wanted::Subscribe`] is answered once, by [`Client::handle_response`] (or
 //! [`Client::handle_checked`]), [`Client::handle_written`] or [`Client::handle_failure`]. Answers
 //! that come late, twice, or to nothing that was asked are ignored. The client ends requests by
-//! itself when they take too long.
+//! itself when they take too long. A subscription stays: the answer to it and each update go to
+//! [`Client::handle_pushed`], and it ends with the last of these, with a failure, or with an
+//! [`Output::Cancel`].
 //!
 //! A shell that keeps streams open tries a new one before it says [`Failure::EndOfStream`]: where
 //! an old stream ended says nothing about the request.
@@ -53,6 +55,8 @@ mod listing;
 mod lookup;
 mod operation;
 mod point;
+mod push;
+mod pushed;
 mod registration;
 mod status;
 mod time;
@@ -72,6 +76,7 @@ pub use config::{CacheLimits, ClientConfig, ClientConfigError};
 pub use entry::{Checked, Skip, Skipped};
 pub use event::{Discovered, Event, GoneReason, Grant, Listed, Output};
 pub use failure::{Bound, Breach, Cause, Failure};
+pub use pushed::Pushed;
 pub use status::{
     DiscoverOptions, Pages, PointStatus, Reach, RegisterOptions, RegistrationStatus, StartError,
     Target, TimeoutReason, WatchStatus,
@@ -98,6 +103,8 @@ pub struct Client {
     watched: BTreeSet<Scope>,
     operations: BTreeMap<OperationId, Operation>,
     requests: BTreeMap<RequestId, Pending>,
+    /// Subscriptions that are open.
+    pushes: BTreeMap<RequestId, push::Open>,
     cache: PeerCache,
     agenda: Agenda,
     outputs: VecDeque<Output>,
@@ -135,6 +142,7 @@ impl Client {
             watched: BTreeSet::new(),
             operations: BTreeMap::new(),
             requests: BTreeMap::new(),
+            pushes: BTreeMap::new(),
             agenda: Agenda::default(),
             outputs: VecDeque::new(),
             ids: 0,
@@ -145,6 +153,9 @@ impl Client {
     /// Takes the answer to a request, and verifies the records in it.
     pub fn handle_response(&mut self, now: Time, id: RequestId, response: Response) {
         if let Some(pending) = self.requests.get(&id) {
+            if let Wanted::Subscribe { .. } = pending.request {
+                return self.handle_pushed(now, id, Pushed::response(response));
+            }
             let unwanted = (!self.config.lists_own).then_some(&self.local);
             let checked = Checked::new(unwanted, &pending.request, response);
             self.handle_checked(now, id, checked);

@@ -84,6 +84,9 @@ pub(crate) struct WatchArgs {
     /// The longest pause between two questions to a point; shorter while things change.
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "15s")]
     pub(crate) interval: Duration,
+    /// Ask again and again, also where the point would tell of changes by itself.
+    #[arg(long)]
+    pub(crate) poll: bool,
 }
 
 /// `rv unregister`.

@@ -42,6 +42,7 @@ async fn watch(args: &WatchArgs) -> Result<(), Failure> {
     let change = |config: &mut ClientConfig| {
         config.poll_min = POLL_MIN.min(args.interval);
         config.poll_max = args.interval;
+        config.push = !args.poll;
         config.relist_interval = args.interval * RELIST_POLLS;
     };
     let mut node = Node::start(&args.common, key, points, change).await?;

@@ -1,15 +1,15 @@
 //! Found peers that are dialled, where the application wants that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use libp2p_identity::PeerId;
 use libp2p_swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p_swarm::{ConnectionId, DialError};
-use rv_core::client::Checked;
 use rv_core::client::dialling::{
     DialEnd, DialEvent, Dialler, DiallingConfig, DiallingConfigError, Taken,
 };
-use rv_proto::Time;
+use rv_proto::{Namespace, Record, Time, Ttl};
 
 use crate::clock::random;
 
@@ -27,9 +27,14 @@ impl Dialling {
         })
     }
 
-    /// Takes in what a point answered.
-    pub(super) fn listed(&mut self, now: Time, point: PeerId, answer: &Checked) {
-        for (namespace, record, ttl) in answer.listed() {
+    /// Takes in what a point lists.
+    pub(super) fn listed<'a>(
+        &mut self,
+        now: Time,
+        point: PeerId,
+        listed: impl Iterator<Item = (&'a Namespace, &'a Arc<Record>, Ttl)>,
+    ) {
+        for (namespace, record, ttl) in listed {
             let until = now.saturating_add(ttl.as_duration());
             let taken = self
                 .dialler

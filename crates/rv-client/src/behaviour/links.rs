@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use libp2p_identity::PeerId;
 use libp2p_swarm::{ConnectionId, DialError};
-use rv_core::client::{Failure, RequestId};
+use rv_core::client::{Failure, RequestId, Wanted};
 
 use crate::handler::Message;
 
@@ -80,9 +80,14 @@ impl Links {
         self.forward(id);
     }
 
+    /// Whether a request is out at `peer`.
+    pub(super) fn is_out(&self, id: RequestId, peer: &PeerId) -> bool {
+        self.requests.get(&id).is_some_and(|it| it.point == *peer)
+    }
+
     /// Takes out a request that is answered. Returns whether it was out at `peer`.
     pub(super) fn settle(&mut self, id: RequestId, peer: &PeerId) -> bool {
-        let is_out = self.requests.get(&id).is_some_and(|it| it.point == *peer);
+        let is_out = self.is_out(id, peer);
         if is_out {
             self.requests.remove(&id);
         }
@@ -141,7 +146,7 @@ impl Links {
             }
         }
         for (id, times) in lost {
-            if times > LOST_MAX {
+            if times > LOST_MAX || self.is_subscription(id) {
                 self.fail(id);
             } else {
                 self.forward(id);
@@ -170,6 +175,12 @@ impl Links {
             // Others may have tried other addresses than we would.
             self.forward(*id);
         }
+    }
+
+    /// A subscription that was told something must not begin again unnoticed.
+    fn is_subscription(&self, id: RequestId) -> bool {
+        let sent = self.requests.get(&id);
+        sent.is_some_and(|it| matches!(it.message.wanted, Wanted::Subscribe { .. }))
     }
 
     fn waiting(&self, peer: &PeerId) -> Vec<RequestId> {

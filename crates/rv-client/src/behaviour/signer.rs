@@ -73,7 +73,7 @@ impl Signer {
 
     fn frame(&mut self, point: PeerId, wanted: &Wanted) -> Result<Bytes, Failure> {
         let frame = match wanted {
-            Wanted::Discover { .. } | Wanted::Unregister { .. } => {
+            Wanted::Discover { .. } | Wanted::Subscribe { .. } | Wanted::Unregister { .. } => {
                 encode_frame(&wanted.to_request(&self.local, None, None).encode())
             }
             Wanted::Register {
@@ -191,7 +191,10 @@ fn extended(wanted: &Wanted) -> Option<Wanted> {
             *dialect = Dialect::Standard;
             *counterpart = Some(Dialect::Legacy);
         }
-        Wanted::Discover { .. } | Wanted::Register { .. } | Wanted::Unregister { .. } => {
+        Wanted::Discover { .. }
+        | Wanted::Register { .. }
+        | Wanted::Subscribe { .. }
+        | Wanted::Unregister { .. } => {
             return None;
         }
     }

@@ -90,7 +90,9 @@ impl Exchange {
                     }
                     self.state = match self.message.wanted {
                         Wanted::Unregister { .. } => State::Closing,
-                        Wanted::Discover { .. } | Wanted::Register { .. } => State::Reading,
+                        Wanted::Discover { .. }
+                        | Wanted::Register { .. }
+                        | Wanted::Subscribe { .. } => State::Reading,
                     };
                 }
                 State::Reading => return self.poll_read(cx, config.response_bytes_max),
@@ -146,7 +148,11 @@ fn broken(error: FrameError) -> Poll<End> {
     Poll::Ready(End::Failed(Breach::Frame(error).into()))
 }
 
-fn poll_write(io: &mut Stream, rest: &mut Bytes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+pub(super) fn poll_write(
+    io: &mut Stream,
+    rest: &mut Bytes,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     let mut io = Pin::new(io);
     while rest.has_remaining() {
         match ready!(io.as_mut().poll_write(cx, rest)) {

@@ -5,6 +5,7 @@ mod every_dialect;
 mod hostile;
 mod own_point;
 mod protocols;
+mod pushing;
 mod raw_point;
 mod scenarios;
 mod several_points;

@@ -7,10 +7,12 @@ use rv_client::{Discovery, WatchEvent};
 use crate::support::*;
 
 #[tokio::test]
-async fn a_watch_tells_who_joins_and_who_is_gone() {
+async fn a_watch_that_polls_tells_who_joins_and_who_is_gone() {
     let point = own_point(120).await;
     let at = (point.peer(), point.address.clone());
-    let (_seeker, seeker) = client_of([at.clone()]).await;
+    let mut config = quick();
+    config.client.push = false;
+    let (_seeker, seeker) = client_of_with(config, [at.clone()]).await;
     let discovery = Discovery::new(seeker.clone());
     let mut watch = discovery.watch(namespace("ns")).await.expect("room");
     let (node, client) = client_of([at]).await;
@@ -39,7 +41,8 @@ async fn a_watch_tells_who_joins_and_who_is_gone() {
     };
     assert_eq!(within("event", watch.next()).await, Some(gone));
 
-    assert_eq!(seeker.status().await.watches.len(), 1);
+    let watches = seeker.status().await.watches;
+    assert_eq!((watches.len(), watches[0].is_pushed), (1, false));
     drop(watch);
     eventually("end of the polling", async || {
         seeker.status().await.watches.is_empty().then_some(())

@@ -16,6 +16,11 @@ use super::{
 impl Client {
     /// A request was answered, by whatever.
     pub(super) fn answered(&mut self, now: Time, id: RequestId, answer: Answer) {
+        if let Answer::Failed(cause) = &answer
+            && self.push_ended(now, id, cause)
+        {
+            return;
+        }
         let Some(pending) = self.take(id) else {
             return;
         };
@@ -25,6 +30,9 @@ impl Client {
 
     /// A request was not answered.
     pub(super) fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
+        if self.push_ended(now, id, &failure.clone().into()) {
+            return;
+        }
         let Some(pending) = self.take(id) else {
             return;
         };
@@ -43,7 +51,7 @@ impl Client {
         self.tell_blocked(now, point);
     }
 
-    fn point_answered(&mut self, now: Time, point: PeerId, id: RequestId) {
+    pub(super) fn point_answered(&mut self, now: Time, point: PeerId, id: RequestId) {
         let Some(it) = self.points.get_mut(&point) else {
             return;
         };
@@ -281,7 +289,7 @@ impl Client {
 
     /// Puts what a point lists into the cache, and tells what is news to a watch. Returns how many
     /// joined.
-    fn take_in(&mut self, now: Time, point: PeerId, entries: &[CheckedEntry]) -> usize {
+    pub(super) fn take_in(&mut self, now: Time, point: PeerId, entries: &[CheckedEntry]) -> usize {
         if !self.points.contains_key(&point) {
             return 0;
         }

@@ -2,6 +2,7 @@
 
 mod cached;
 mod reports;
+mod retract;
 mod shares;
 
 use std::collections::BTreeMap;

@@ -249,6 +249,7 @@ impl Client {
                 it.watches.remove(scope);
             }
             self.cancel_requests(|pending| pending.point == point && pending.work == work);
+            self.cancel_pushes(|pending| pending.point == point && pending.work == work);
             self.reschedule(now, point, &work);
             self.pump(now, point);
         }
@@ -264,11 +265,14 @@ impl Client {
         let points: Vec<_> = self.points.keys().copied().collect();
         for point in points {
             if let Some(it) = self.points.get_mut(&point) {
+                let mut forgotten = Vec::new();
                 for (scope, watch) in &mut it.watches {
                     if overlaps(scope, namespace) {
                         watch.relist(now);
+                        forgotten.push(Work::Watch(scope.clone()));
                     }
                 }
+                self.restart_pushes(now, point, &forgotten);
                 self.reschedule_all(now, point);
             }
         }
@@ -292,6 +296,7 @@ impl Client {
             return;
         };
         self.cancel_requests(|pending| pending.point == point);
+        self.cancel_pushes(|pending| pending.point == point);
         for namespace in it.registrations.keys() {
             let work = Work::Registration(namespace.clone());
             self.agenda.set(Task::Work(point, work), None);

@@ -14,6 +14,9 @@ pub struct ClientConfig {
     /// Whether the peer's own registrations are listed and watched too, as those of others are.
     /// Default false: nobody looks for itself. Tools that show what a point holds do.
     pub lists_own: bool,
+    /// Whether watches are pushed to where a point offers that. Default true. Off, or where it is
+    /// not offered, they poll.
+    pub push: bool,
     /// How long before its deadline a registration is refreshed at the latest. Default 10 s: a
     /// request over a slow line. At most a quarter of the ttl is used, so that short ones work.
     pub refresh_margin: Duration,
@@ -221,6 +224,7 @@ impl Default for ClientConfig {
         Self {
             refresh: true,
             lists_own: false,
+            push: true,
             refresh_margin: Duration::from_secs(10),
             address_debounce: Duration::from_secs(2),
             backoff_min: Duration::from_secs(1),

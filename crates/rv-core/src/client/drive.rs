@@ -59,7 +59,14 @@ impl Client {
                 lapse_at = registration.and_then(|it| it.held()).map(|held| held.until);
                 registration.and_then(|it| it.due_at())
             }
-            (Some(it), Work::Watch(scope)) => it.watches.get(scope).and_then(|it| it.due_at()),
+            (Some(it), Work::Watch(scope)) => {
+                let is_offered = self.config.push && it.tongue.has_extension();
+                let watch = it.watches.get_mut(scope);
+                watch.and_then(|it| {
+                    it.push.offer(is_offered);
+                    it.due_at()
+                })
+            }
             // A lookup only waits for its turn.
             (Some(_), Work::Lookup(_)) => return,
             (None, _) => None,

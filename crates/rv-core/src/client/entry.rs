@@ -106,9 +106,8 @@ impl Checked {
             }
             (Wanted::Unregister { .. }, _) => Answer::Written,
             (Wanted::Register { .. }, Response::Discover(_) | Response::Subscribe(_))
-            | (Wanted::Discover { .. }, Response::Register(_) | Response::Subscribe(_)) => {
-                Answer::Failed(Breach::WrongResponse.into())
-            }
+            | (Wanted::Discover { .. }, Response::Register(_) | Response::Subscribe(_))
+            | (Wanted::Subscribe { .. }, _) => Answer::Failed(Breach::WrongResponse.into()),
         };
         Self { answer }
     }
@@ -164,7 +163,7 @@ fn check_page(unwanted: Option<&PeerId>, scope: &Scope, response: DiscoverRespon
     Answer::Page(page)
 }
 
-fn check_entry(
+pub(super) fn check_entry(
     unwanted: Option<&PeerId>,
     scope: &Scope,
     entry: Entry,
@@ -186,7 +185,7 @@ fn check_entry(
 }
 
 /// go leaves the namespace out where it was asked for.
-fn read_namespace(scope: &Scope, named: &[u8]) -> Result<Namespace, Skip> {
+pub(super) fn read_namespace(scope: &Scope, named: &[u8]) -> Result<Namespace, Skip> {
     match (scope, named) {
         (Scope::Namespace(asked), []) => Ok(asked.clone()),
         (Scope::Namespace(asked), named) if named == asked.as_str().as_bytes() => Ok(asked.clone()),

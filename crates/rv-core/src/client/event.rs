@@ -195,6 +195,8 @@ pub enum GoneReason {
     Evicted,
     /// Its deadline is past at every point.
     Expired,
+    /// It took itself off the list, as the last point that listed it says at once.
+    Left,
     /// The point that listed it was removed.
     PointRemoved,
     /// A full listing lacks it.
@@ -208,6 +210,7 @@ impl GoneReason {
             Self::Cleared => "cleared",
             Self::Evicted => "evicted",
             Self::Expired => "expired",
+            Self::Left => "left",
             Self::PointRemoved => "point-removed",
             Self::Unlisted => "unlisted",
         }

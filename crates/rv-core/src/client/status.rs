@@ -141,7 +141,9 @@ pub struct WatchStatus {
     pub point: PeerId,
     /// What is watched.
     pub scope: Scope,
-    /// When it is polled next; `None` while it is being polled.
+    /// Whether a subscription is open, so that nothing is polled.
+    pub is_pushed: bool,
+    /// When it is polled next; `None` while it is being polled, or pushed to.
     pub poll_at: Option<Time>,
     /// The last failure since a poll succeeded, and when.
     pub last_failure: Option<(Time, Cause)>,

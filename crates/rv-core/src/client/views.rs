@@ -73,6 +73,7 @@ impl Client {
                 it.watches.iter().map(|(scope, watch)| WatchStatus {
                     point: *point,
                     scope: scope.clone(),
+                    is_pushed: self.is_pushed(point, scope),
                     poll_at: watch.due_at().map(|at| self.timeline.leave(at)),
                     last_failure: self.outside(watch.last_failure()),
                 })

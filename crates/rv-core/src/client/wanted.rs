@@ -6,8 +6,8 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use rv_proto::{
-    Dialect, DialectSet, DiscoverRequest, Namespace, RegisterRequest, Request, Scope, Ttl,
-    UnregisterRequest,
+    Dialect, DialectSet, DiscoverRequest, Namespace, RegisterRequest, Request, Scope,
+    SubscribeRequest, Ttl, UPDATES_TYPE, UnregisterRequest,
 };
 
 /// One request that is out; never used twice.
@@ -48,6 +48,14 @@ pub enum Wanted {
         seq_above: Option<u64>,
         /// The record's addresses, at least one, without the peer's own `/p2p` at their end.
         addresses: Arc<[Multiaddr]>,
+    },
+    /// Be told at once of what changes. What comes on its stream goes to
+    /// [`handle_pushed`](super::Client::handle_pushed).
+    Subscribe {
+        /// What.
+        scope: Scope,
+        /// Where to go on.
+        cookie: Option<Bytes>,
     },
     /// Take a registration out. It has no answer: the shell calls
     /// [`handle_written`](super::Client::handle_written).
@@ -91,6 +99,15 @@ impl Wanted {
                 counterpart,
                 // py refuses a REGISTER without one.
                 ttl_secs: Some(u64::from(ttl.as_secs())),
+            }),
+            Self::Subscribe { scope, cookie } => Request::Subscribe(SubscribeRequest {
+                supported_types: vec![UPDATES_TYPE.to_owned()],
+                namespace: match scope {
+                    Scope::All => None,
+                    Scope::Namespace(namespace) => Some(bytes(namespace)),
+                },
+                accepts: DialectSet::ALL,
+                cookie: cookie.clone(),
             }),
             Self::Unregister { namespace } => Request::Unregister(UnregisterRequest {
                 namespace: Some(bytes(namespace)),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rv_proto::{DialectSet, Scope, Time};
 
 use super::listing::Listing;
+use super::push::Push;
 use super::time::Dice;
 use super::{Cause, ClientConfig, RequestId, Wanted};
 
@@ -24,6 +25,7 @@ pub(super) struct Watch {
     /// What the listing under way found so far was forgotten.
     is_stale: bool,
     last_failure: Option<(Time, Cause)>,
+    pub(super) push: Push,
 }
 
 impl Watch {
@@ -39,6 +41,7 @@ impl Watch {
             changes: 0,
             is_stale: false,
             last_failure: None,
+            push: Push::default(),
         }
     }
 
@@ -47,7 +50,10 @@ impl Watch {
         if self.flight.is_some() {
             return None;
         }
-        self.next_at
+        if self.listing.is_some() {
+            return self.next_at;
+        }
+        self.next_at.into_iter().chain(self.push.due_at()).min()
     }
 
     /// Makes the next request, which is then out as `id`.
@@ -61,8 +67,12 @@ impl Watch {
         if self.due_at().is_none_or(|at| at > now) {
             return None;
         }
-        self.next_at = None;
         self.flight = Some(id);
+        let subscribe_at = self.push.due_at().filter(|_| self.listing.is_none());
+        if subscribe_at.is_some_and(|at| at <= now) {
+            return Some(self.push.request(&self.scope));
+        }
+        self.next_at = None;
         let cookie = self.cookie.take_if(|_| self.relist_at > now);
         let listing = self.listing.get_or_insert_with(|| {
             self.changes = 0;
@@ -132,6 +142,22 @@ impl Watch {
         }
     }
 
+    /// A subscription brought something: it does not fail.
+    pub(super) fn pushed(&mut self) {
+        self.last_failure = None;
+    }
+
+    /// Goes on with polls after a subscription that was out as `id`.
+    pub(super) fn poll_now(&mut self, now: Time, config: &ClientConfig, id: RequestId) {
+        self.flight.take_if(|flight| *flight == id);
+        if let Some(cookie) = self.push.cookie() {
+            self.cookie = Some(cookie.clone());
+            self.relist_at = now.saturating_add(config.relist_interval);
+        }
+        self.interval = config.poll_min;
+        self.next_at = Some(now);
+    }
+
     /// Polls now, because the point can be reached after all.
     pub(super) fn hurry(&mut self, now: Time, config: &ClientConfig) {
         let failed_for_the_point = match &self.last_failure {
@@ -148,6 +174,7 @@ impl Watch {
 
     /// Lists everything anew, because what was listed is forgotten.
     pub(super) fn relist(&mut self, now: Time) {
+        self.push.forget();
         if self.listing.is_some() {
             self.is_stale = true;
             return;

@@ -9,7 +9,9 @@ use crate::samples::{granted, name, point, refused};
 fn dialect_of(sent: &Sent) -> Dialect {
     match &sent.request {
         Wanted::Register { dialect, .. } => *dialect,
-        Wanted::Discover { .. } | Wanted::Unregister { .. } => panic!("{sent:?}"),
+        Wanted::Discover { .. } | Wanted::Subscribe { .. } | Wanted::Unregister { .. } => {
+            panic!("{sent:?}")
+        }
     }
 }
 

@@ -24,7 +24,9 @@ fn discover(driver: &mut Driver, options: DiscoverOptions) -> OperationId {
 fn cookie_of(request: &Wanted) -> Option<&[u8]> {
     match request {
         Wanted::Discover { cookie, .. } => cookie.as_deref(),
-        Wanted::Register { .. } | Wanted::Unregister { .. } => panic!("{request:?}"),
+        Wanted::Register { .. } | Wanted::Subscribe { .. } | Wanted::Unregister { .. } => {
+            panic!("{request:?}")
+        }
     }
 }
 

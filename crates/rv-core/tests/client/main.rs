@@ -14,6 +14,7 @@ mod hostile;
 mod leaving;
 mod network;
 mod points;
+mod push;
 mod registrations;
 mod samples;
 mod server;

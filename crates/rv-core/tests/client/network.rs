@@ -54,6 +54,8 @@ impl Network {
                 peers_total: 15,
                 ..CacheLimits::default()
             },
+            // These points offer no subscriptions.
+            push: false,
             ..ClientConfig::default()
         };
         let now = secs(100_000);
