@@ -236,7 +236,7 @@ impl Handler {
                 }
                 let wanted = &exchange.message.wanted;
                 let unwanted = (!self.config.client.lists_own).then_some(&self.local);
-                FromHandler::Answered(id, Checked::new(unwanted, wanted, response))
+                FromHandler::Answered(id, Checked::new(unwanted, wanted, *response))
             }
             End::Failed(failure) => FromHandler::Failed(id, failure),
             End::Silent if exchange.is_fresh => FromHandler::Failed(id, Failure::EndOfStream),

@@ -12,12 +12,12 @@
 //! 2. Call [`Client::poll_output`] until it gives `None`, and carry each output out.
 //! 3. Ask [`Client::poll_timeout`] for the next time to call [`Client::handle_timeout`].
 //!
-//! Each [`Output::Request`] but a [`Wanted::Subscribe`] is answered once, by [`Client::handle_response`] (or
-//! [`Client::handle_checked`]), [`Client::handle_written`] or [`Client::handle_failure`]. Answers
-//! that come late, twice, or to nothing that was asked are ignored. The client ends requests by
-//! itself when they take too long. A subscription stays: the answer to it and each update go to
-//! [`Client::handle_pushed`], and it ends with the last of these, with a failure, or with an
-//! [`Output::Cancel`].
+//! Each [`Output::Request`] but a [`Wanted::Subscribe`] is answered once, by
+//! [`Client::handle_response`] (or [`Client::handle_checked`]), [`Client::handle_written`] or
+//! [`Client::handle_failure`]. Answers that come late, twice, or to nothing that was asked are
+//! ignored. The client ends requests by itself when they take too long. A subscription stays: the
+//! answer to it and each update go to [`Client::handle_pushed`], and it ends with the last of
+//! these, with a failure, or with an [`Output::Cancel`].
 //!
 //! A shell that keeps streams open tries a new one before it says [`Failure::EndOfStream`]: where
 //! an old stream ended says nothing about the request.

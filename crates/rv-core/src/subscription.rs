@@ -54,8 +54,8 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Cookie`] and [`Refusal::CookieScope`]. A cookie that does not fit otherwise begins
-    /// a snapshot.
+    /// [`Refusal::Cookie`] and [`Refusal::CookieScope`]. A cookie that does not fit otherwise
+    /// begins a snapshot.
     pub fn new(registry: &Registry, query: &Query, heartbeat: Duration) -> Result<Self, Refusal> {
         let told = registry.resumption(query)?;
         let after = told.unwrap_or(Seq::ZERO);
@@ -81,8 +81,8 @@ impl Subscription {
         &self.scope
     }
 
-    /// Whether an update is there for certain, or an empty one is due. `uptime` is by any clock that
-    /// does not go back, the same for all calls.
+    /// Whether an update is there for certain, or an empty one is due. `uptime` is by any clock
+    /// that does not go back, the same for all calls.
     pub fn is_due(&self, uptime: Time) -> bool {
         self.has_more || self.heartbeat_at.is_none_or(|at| at <= uptime)
     }
@@ -141,8 +141,8 @@ impl Subscription {
             after: self.place.after,
             is_complete: true,
         };
-        let mut count = 0;
-        for (seq, change) in registry.changes(now, &self.scope, self.dialects, self.place) {
+        let changes = registry.changes(now, &self.scope, self.dialects, self.place);
+        for (count, (seq, change)) in changes.enumerate() {
             let end = read.encoded.len();
             match change {
                 Change::There(dialect, held) => {
@@ -163,7 +163,6 @@ impl Subscription {
                 read.is_complete = false;
                 return read;
             }
-            count += 1;
             read.after = seq;
         }
         read.after = read.after.max(registry.applied());
@@ -222,7 +221,7 @@ impl InmemSubscription {
         self.has_more
     }
 
-    /// The next records, each as a frame, of about `bytes_max` together; `None` if there is no news.
+    /// The next records, each as a frame, of about `bytes_max` together; `None` without news.
     pub fn next_records(
         &mut self,
         now: Time,

@@ -83,7 +83,8 @@ impl Subscriber {
             news.gone.extend(update.removals.iter().map(|removal| {
                 PeerId::from_bytes(removal.peer.as_deref().expect("there")).expect("a peer")
             }));
-            self.cookie = update.cookie.map(Into::into).or(self.cookie.take());
+            let told = update.cookie.map(Into::into);
+            self.cookie = told.or_else(|| self.cookie.take());
             if update.is_complete {
                 return news;
             }
@@ -244,7 +245,15 @@ async fn a_point_that_stops_ends_every_subscription_with_its_reason() {
         it.news().await;
         all.push(it);
     }
+    let go = StreamProtocol::new(INMEM_PROTOCOL);
+    let mut inmem = reader.open_as(go).await.expect("offered");
+    inmem.send(&request(NAMESPACE, None)).await;
+    eventually("all are open", async || {
+        (point.stats().await.subscriptions == 4).then_some(())
+    })
+    .await;
     point.with(|behaviour| behaviour.drain()).await;
+    assert_eq!(inmem.end("the stop").await, End::Closed);
     let reason = "this point is shutting down: try another";
     for mut it in all {
         let end = it.update().await.end;

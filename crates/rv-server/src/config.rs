@@ -18,8 +18,8 @@ pub struct Config {
     /// that announces the extension beside it. Under other names alone, only who knows these names
     /// meets this point.
     pub protocols: Vec<StreamProtocol>,
-    /// The swarm's own peer id. Default none. Only with it go's type of subscription is offered: its
-    /// clients are told by whom they are sent registrations.
+    /// The swarm's own peer id. Default none. Only with it go's type of subscription is offered:
+    /// its clients are told by whom they are sent registrations.
     pub local_peer: Option<PeerId>,
     /// What one request may ask.
     pub rules: Rules,

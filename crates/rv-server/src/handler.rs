@@ -210,7 +210,7 @@ impl Handler {
                 tracing::debug!(%peer, stream, %error, "stream reset");
             }
             StreamEnd::Unwanted => {
-                tracing::debug!(%peer, stream, "stream reset: no request of this kind is read on it");
+                tracing::debug!(%peer, stream, "stream reset: this is not read on it");
             }
             StreamEnd::Refused(refusal) => {
                 tracing::debug!(%peer, stream, %refusal, "stream reset");

@@ -42,7 +42,7 @@ enum State {
 /// How it ended.
 pub(super) enum End {
     Answered {
-        response: Response,
+        response: Box<Response>,
         /// The stream, if another request may follow.
         stream: Option<Stream>,
     },
@@ -138,7 +138,10 @@ impl Exchange {
         // Bytes after the answer belong to nothing that was asked.
         let stream = self.io.take().filter(|_| self.inbound.is_empty());
         match Response::decode(payload) {
-            Ok(response) => End::Answered { response, stream },
+            Ok(response) => End::Answered {
+                response: Box::new(response),
+                stream,
+            },
             Err(error) => End::Failed(Breach::Message(error).into()),
         }
     }

@@ -94,9 +94,14 @@ pub(crate) fn name(number: usize) -> Namespace {
     Namespace::new(NAMES[number]).expect("a name")
 }
 
+fn index_of(kind: Kind) -> usize {
+    let index = KINDS.iter().position(|it| *it == kind);
+    index.expect("all kinds")
+}
+
 /// The record that readers of these dialects are shown: signed before plain.
 pub(crate) fn form(number: usize, kind: Kind, accepts: DialectSet) -> Option<Bytes> {
-    let index = KINDS.iter().position(|it| *it == kind).expect("all kinds");
+    let index = index_of(kind);
     let forms = &POOL[number].by_kind[index].1;
     accepts
         .iter()
@@ -132,7 +137,7 @@ impl World {
     }
 
     pub(crate) fn register(&mut self, number: usize, namespace: usize, kind: Kind, secs: u32) {
-        let index = KINDS.iter().position(|it| *it == kind).expect("all kinds");
+        let index = index_of(kind);
         let (peer, namespace) = (peer(number), name(namespace));
         let expires_at = self.now.saturating_add(Duration::from_secs(secs.into()));
         self.apply(Fact::Registered(Registered {
@@ -234,10 +239,7 @@ impl Subscriber {
         let frame = self
             .machine
             .next_update(world.now, world.now, &world.registry, bytes_max)?;
-        let mut buffer = BytesMut::from(&frame[..]);
-        let payload = decode_frame(&mut buffer, 1 << 20).expect("a frame");
-        let update = SubscriptionUpdate::decode(payload.expect("whole")).expect("an update");
-        assert!(buffer.is_empty(), "one frame at a time");
+        let update = decode(&frame);
         self.take(world.now, &update);
         Some(update)
     }
@@ -283,6 +285,13 @@ impl Subscriber {
         live.map(|(key, held)| (key.clone(), held.clone()))
             .collect()
     }
+}
+
+fn decode(frame: &[u8]) -> SubscriptionUpdate {
+    let mut buffer = BytesMut::from(frame);
+    let payload = decode_frame(&mut buffer, 1 << 20).expect("a frame");
+    assert!(buffer.is_empty(), "one frame at a time");
+    SubscriptionUpdate::decode(payload.expect("whole")).expect("an update")
 }
 
 fn begin(world: &World, scope: &Scope, accepts: DialectSet, cookie: Option<Bytes>) -> Subscription {

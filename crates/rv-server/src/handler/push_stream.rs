@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -154,7 +154,13 @@ impl PushStream {
                 return Poll::Ready(end);
             }
             // 3. What is new.
-            let Some(frame) = self.next_frame(cx, around) else {
+            let Some(frame) = self.next_frame(cx.waker(), around) else {
+                // The stream may have to be closed now.
+                if self.state != State::Open
+                    && let Poll::Ready(end) = self.poll_read(cx, around)
+                {
+                    return Poll::Ready(end);
+                }
                 return self.poll_deadline();
             };
             self.frame_bytes = frame.len();
@@ -195,6 +201,8 @@ impl PushStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, around: &Surroundings<'_>) -> Poll<StreamEnd> {
         if self.state != State::Open {
             self.state = State::Closing;
+            self.deadline
+                .get_or_insert_with(|| Instant::now() + around.limits.write_timeout);
             return Pin::new(&mut self.io).poll_close(cx).map(closed);
         }
         loop {
@@ -250,7 +258,7 @@ impl PushStream {
     }
 
     /// Makes the next frame, if there is one to be written.
-    fn next_frame(&mut self, cx: &mut Context<'_>, around: &Surroundings<'_>) -> Option<Bytes> {
+    fn next_frame(&mut self, waker: &Waker, around: &Surroundings<'_>) -> Option<Bytes> {
         if self.state != State::Open {
             return None;
         }
@@ -263,7 +271,7 @@ impl PushStream {
         };
         match &mut self.feeds {
             Feeds::Updates(subscription, ticket) => {
-                let has_news = ticket.take_news(cx.waker());
+                let has_news = ticket.take_news(waker);
                 if point.is_draining() {
                     self.state = State::Ending;
                     return Some(Subscription::last_update(&Refusal::Draining));
@@ -278,7 +286,12 @@ impl PushStream {
                 update
             }
             Feeds::Inmem(feeds) => feeds.iter_mut().find_map(|(subscription, ticket)| {
-                if !ticket.take_news(cx.waker()) && !subscription.is_due() {
+                let has_news = ticket.take_news(waker);
+                if point.is_draining() {
+                    self.state = State::Closing;
+                    return None;
+                }
+                if !has_news && !subscription.is_due() {
                     return None;
                 }
                 let registry = point.registry();
