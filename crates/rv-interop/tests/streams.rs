@@ -435,7 +435,10 @@ async fn the_protocol_has_the_names_that_are_configured() {
         .await
         .expect("the name is configured");
     assert_eq!(stream.peers(NAMESPACE).await, []);
-    client.open_as(usual.clone()).await.expect_err("no other is");
+    client
+        .open_as(usual.clone())
+        .await
+        .expect_err("no other is");
     let extension = StreamProtocol::new("/rendezvous/ext/1.0.0");
     let refused = client.open_as(extension.clone()).await;
     refused.expect_err("nor the extension's, without the specification's");

@@ -72,9 +72,11 @@ fn a_crowd_is_cut_at_the_bounds() {
 #[test]
 fn a_crowd_is_listed_to_its_end_where_the_bounds_allow_it() {
     let mut config = ClientConfig {
+        listing_bytes_max: 1 << 30,
         listing_entries_max: 200_000,
         ..ClientConfig::default()
     };
+    config.cache.bytes_total = 1 << 30;
     config.cache.peers_per_namespace = 100_000;
     let (found, listed, cached) = list(config);
     assert_eq!((listed.cause, listed.pages), (None, 101));

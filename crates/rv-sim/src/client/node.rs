@@ -38,6 +38,11 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(now: Time, number: usize, config: ClientConfig, seed: u64) -> Self {
         let peer = client_peer(number);
+        // Streams do not last in this network, so that watches poll in it.
+        let config = ClientConfig {
+            push: false,
+            ..config
+        };
         let client = Client::new(config, peer, seed).expect("valid bounds");
         let mut node = Self {
             client,

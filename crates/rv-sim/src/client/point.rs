@@ -230,6 +230,9 @@ impl Point {
                     Output::AwaitClose { .. } | Output::Read { .. } => {
                         unreachable!("nobody is kept waiting for identify")
                     }
+                    Output::Push { .. } | Output::Subscribe { .. } => {
+                        unreachable!("the simulated clients poll")
+                    }
                     Output::Next { .. } | Output::Report(_) => {}
                 }
             }

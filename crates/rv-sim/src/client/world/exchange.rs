@@ -251,6 +251,7 @@ fn sent_of(wanted: &Wanted) -> Sent {
         Wanted::Register { namespace, .. } => Sent::Register {
             name: number_of(namespace),
         },
+        Wanted::Subscribe { .. } => unreachable!("the simulated clients poll"),
         Wanted::Unregister { namespace } => Sent::Unregister {
             name: number_of(namespace),
         },
