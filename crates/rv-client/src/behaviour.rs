@@ -100,8 +100,8 @@ struct Identity {
 /// Calls of handles before others in the swarm get their turn.
 const COMMANDS_PER_POLL_MAX: usize = 32;
 
-/// The longest sleep of the timer. Timers do not count the time that the machine is asleep, which the
-/// clock does: what became due meanwhile is noticed so long after it woke up at the latest.
+/// The longest sleep of the timer. Timers do not count the time that the machine is asleep, which
+/// the clock does: what became due meanwhile is noticed so long after it woke up at the latest.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 impl Behaviour {

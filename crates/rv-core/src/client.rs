@@ -34,8 +34,8 @@
 //!   one above 72 h is read as the one that was asked for.
 //! - Failures are followed by pauses that double up to a cap. Where a ttl is short, so is the cap.
 //! - A point that cannot be reached is tried by one request at a time, on behalf of all; but a
-//!   REGISTER waits for no other that may take longer than itself, nor for any that is none. What the application asks for tries at once, and so
-//!   does [`Client::handle_connected`].
+//!   REGISTER waits for no other that may take longer than itself, nor for any that is none. What
+//!   the application asks for tries at once, and so does [`Client::handle_connected`].
 //! - A point that dies delays nobody: the machines of others do not know of it, and a discovery
 //!   waits for slow points only for a moment after the first is done.
 //! - Records that are signed are verified here. Unsigned ones are taken for what a point says.
