@@ -139,7 +139,6 @@ pub enum Event {
 
 /// A registration that a point granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Grant {
     /// At which point.
     pub point: PeerId,
@@ -219,7 +218,6 @@ impl GoneReason {
 
 /// How a discovery ended at one point.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Listed {
     /// Which point.
     pub point: PeerId,
