@@ -82,3 +82,8 @@ pub use {libp2p_identity, libp2p_swarm, rv_core, rv_proto};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/MOVING.md")]
 struct Moving;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

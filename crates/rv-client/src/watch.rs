@@ -15,7 +15,6 @@ use crate::command::Command;
 
 /// What changed in a watched scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum WatchEvent {
     /// A peer is not listed any more.
     Gone {
