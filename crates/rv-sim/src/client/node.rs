@@ -76,9 +76,9 @@ impl Node {
         shifted(now, self.ahead_millis)
     }
 
-    /// Its clock is set. Its shell ticks: it called shortly before and calls shortly after, for what
-    /// passed since the call before a step back does not count, and a step back after which no
-    /// call comes is not seen.
+    /// Its clock is set. Its shell ticks: it called shortly before and calls shortly after. What
+    /// passed since the call before a step back would not count, and a step back after which no
+    /// call comes would not be seen.
     pub(crate) fn step(&mut self, now: Time, step_secs: i64) {
         self.client.handle_timeout(self.clock(now));
         self.ahead_millis += step_secs * 1_000;
@@ -109,7 +109,7 @@ impl Node {
     }
 
     /// The request as it is sent: sealed once for each addresses and `seq`.
-    pub(crate) fn to_request(&mut self, wanted: &Wanted) -> Request {
+    pub(crate) fn sealed_request(&mut self, wanted: &Wanted) -> Request {
         let (mut record, mut counterpart) = (None, None);
         if let Wanted::Register {
             dialect,

@@ -65,7 +65,7 @@ pub fn plain_peer(number: u64) -> PeerId {
 ///
 /// Never: the name is short.
 pub fn name(number: usize) -> Namespace {
-    Namespace::new(&format!("room-{number}")).expect("a short name")
+    Namespace::new(format!("room-{number}")).expect("a short name")
 }
 
 pub(crate) fn address(port: u16) -> Multiaddr {

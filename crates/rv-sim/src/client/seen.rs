@@ -56,6 +56,15 @@ pub enum Sent {
     Discover { name: usize },
 }
 
+impl Sent {
+    /// The number of its name.
+    pub const fn name(self) -> usize {
+        match self {
+            Self::Register { name } | Self::Unregister { name } | Self::Discover { name } => name,
+        }
+    }
+}
+
 /// What an application does.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "an index of a name, and units in the names")]

@@ -71,10 +71,13 @@ impl Bounds {
 
     fn sent(&mut self, world: &World, place: Place, sent: Sent) -> Option<String> {
         let (client, point, _) = place;
-        let silence = self.silence.entry((client, point)).or_insert(Silence {
-            since: world.now,
-            ..Silence::default()
-        });
+        let silence = self
+            .silence
+            .entry((client, point))
+            .or_insert_with(|| Silence {
+                since: world.now,
+                ..Silence::default()
+            });
         silence.sent += 1;
         let silent = world.now.saturating_since(silence.since);
         let most = Self::tries_max(&self.config, self.ttl_secs_min, silent) + 2 * silence.calls;
@@ -179,9 +182,8 @@ impl Oracle for Bounds {
                 sent,
                 ..
             } => {
-                let (Sent::Register { name } | Sent::Unregister { name } | Sent::Discover { name }) =
-                    sent;
-                if let Some(what) = self.sent(world, (client, point, name), sent) {
+                let place = (client, point, sent.name());
+                if let Some(what) = self.sent(world, place, sent) {
                     return Err(broken(Promise::Bounds, world, what));
                 }
             }

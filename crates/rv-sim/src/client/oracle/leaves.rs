@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rv_core::client::{ClientConfig, Event, OperationId};
+use libp2p_identity::PeerId;
+use rv_core::client::{Cause, ClientConfig, Event, OperationId};
 use rv_proto::Time;
 
 use super::{Oracle, Place, Promise, Violation, broken};
@@ -69,6 +70,41 @@ impl Leaves {
         }
     }
 
+    fn leaves(&mut self, world: &World, client: usize, operation: OperationId, name: usize) {
+        let until = world.now.saturating_add(Self::done_after(&self.config));
+        let leaving = Leaving {
+            name,
+            until,
+            is_withdrawn: false,
+            back_at: BTreeSet::new(),
+        };
+        self.leaving.insert((client, operation), leaving);
+        if !world.shape.is_first_lossy {
+            let until = world.now.saturating_add(Self::gone_after());
+            self.prompt.insert((client, name), until);
+        }
+    }
+
+    fn left(
+        &mut self,
+        world: &World,
+        client: usize,
+        operation: OperationId,
+        failures: &[(PeerId, Cause)],
+    ) -> Result<(), Violation> {
+        let Some(leaving) = self.leaving.remove(&(client, operation)) else {
+            let what = format!("client {client} was told twice that it left");
+            return Err(broken(Promise::Leaves, world, what));
+        };
+        for point in 0..world.points.len() {
+            let has_failed = failures.iter().any(|(it, _)| *it == point_peer(point));
+            if !has_failed && !leaving.is_withdrawn && !leaving.back_at.contains(&point) {
+                self.out.insert((client, point, leaving.name));
+            }
+        }
+        Ok(())
+    }
+
     fn leaving_of(&mut self, client: usize, name: usize) -> impl Iterator<Item = &mut Leaving> {
         let all = self.leaving.iter_mut();
         let of = move |((it, _), leaving): &(&(usize, OperationId), &mut Leaving)| {
@@ -85,18 +121,7 @@ impl Oracle for Leaves {
                 client,
                 call: Call::Unregister { operation, name },
             } => {
-                let until = world.now.saturating_add(Self::done_after(&self.config));
-                let leaving = Leaving {
-                    name: *name,
-                    until,
-                    is_withdrawn: false,
-                    back_at: BTreeSet::new(),
-                };
-                self.leaving.insert((*client, *operation), leaving);
-                if !world.shape.is_first_lossy {
-                    let until = world.now.saturating_add(Self::gone_after());
-                    self.prompt.insert((*client, *name), until);
-                }
+                self.leaves(world, *client, *operation, *name);
             }
             Seen::Called {
                 client,
@@ -141,16 +166,7 @@ impl Oracle for Leaves {
                         failures,
                     },
             } => {
-                let Some(leaving) = self.leaving.remove(&(*client, *operation)) else {
-                    let what = format!("client {client} was told twice that it left");
-                    return Err(broken(Promise::Leaves, world, what));
-                };
-                for point in 0..world.points.len() {
-                    let has_failed = failures.iter().any(|(it, _)| *it == point_peer(point));
-                    if !has_failed && !leaving.is_withdrawn && !leaving.back_at.contains(&point) {
-                        self.out.insert((*client, point, leaving.name));
-                    }
-                }
+                self.left(world, *client, *operation, failures)?;
             }
             Seen::Answered { .. }
             | Seen::Called { .. }

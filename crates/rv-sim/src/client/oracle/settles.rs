@@ -61,6 +61,28 @@ impl Settles {
         calm_at.max(up_at)
     }
 
+    fn told(&mut self, world: &World, client: usize, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::PointUp { point } => {
+                let place = (client, number_of_point(*point));
+                self.told_up_at.insert(place, world.now);
+            }
+            Event::PointDown { point, .. } => {
+                let point = number_of_point(*point);
+                let known_after = self.config.request_timeout + Self::REFUSED_AFTER;
+                let known_at = self
+                    .faultless_since(world, point)
+                    .saturating_add(known_after);
+                if world.points[point].is_up && world.now > known_at {
+                    let what = format!("client {client} takes point {point} for dead");
+                    return Err(broken(Promise::Settles, world, what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// When the registration has to stand.
     fn due_at(&self, world: &World, place: Place, ttl_secs: u64) -> Time {
         let mut from = self.faultless_since(world, place.1);
@@ -134,32 +156,11 @@ impl Oracle for Settles {
                     self.forgot_at.insert(place, world.now);
                 }
             }
-            Seen::Told {
-                client,
-                event: Event::PointUp { point },
-            } => {
-                let place = (client, number_of_point(point));
-                self.told_up_at.insert(place, world.now);
-            }
-            Seen::Told {
-                client,
-                event: Event::PointDown { point, .. },
-            } => {
-                let point = number_of_point(point);
-                let known_after = self.config.request_timeout + Self::REFUSED_AFTER;
-                let known_at = self
-                    .faultless_since(world, point)
-                    .saturating_add(known_after);
-                if world.points[point].is_up && world.now > known_at {
-                    let what = format!("client {client} takes point {point} for dead");
-                    return Err(broken(Promise::Settles, world, what));
-                }
-            }
+            Seen::Told { client, ref event } => self.told(world, client, event)?,
             Seen::Answered { .. }
             | Seen::Called { .. }
             | Seen::Removed { .. }
-            | Seen::Sent { .. }
-            | Seen::Told { .. } => {}
+            | Seen::Sent { .. } => {}
         }
         Ok(())
     }

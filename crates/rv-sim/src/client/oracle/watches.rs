@@ -132,7 +132,7 @@ impl Oracle for Watches {
                     // Who is not known is answered in the default dialect, which not every record
                     // has; and nobody has to see who left and is only not over yet.
                     let is_wanted = self.wanted.contains(&(peer, number));
-                    let may_miss = !is_told && !(world.shape.has_identify && is_wanted);
+                    let may_miss = !(is_told || world.shape.has_identify && is_wanted);
                     if is_told == is_true || may_miss {
                         self.differs_since.remove(&key);
                         continue;

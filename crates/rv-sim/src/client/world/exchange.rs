@@ -137,7 +137,7 @@ impl World {
         });
         let node = &mut self.nodes[client];
         node.out.insert(id, Out { point });
-        let bytes = bytes::Bytes::from(node.to_request(wanted).encode());
+        let bytes = bytes::Bytes::from(node.sealed_request(wanted).encode());
         let mut dice = self.network.dice(client, point);
         if !self.points[point].is_up {
             // Refused, or nobody says anything.
