@@ -15,6 +15,7 @@ use crate::client::world::World;
 /// for all.
 #[derive(Debug, Default)]
 pub struct Holds {
+    wanted: BTreeSet<(usize, usize)>,
     standing: BTreeSet<(usize, usize)>,
 }
 
@@ -31,19 +32,30 @@ impl Oracle for Holds {
                 if is_late {
                     // An older REGISTER, of which the client knows nothing: it may be shorter.
                     self.standing.remove(&(client, name));
-                } else {
+                } else if self.wanted.contains(&(client, name)) {
+                    // What was withdrawn while it was out is granted too, and has to end.
+
                     self.standing.insert((client, name));
                 }
+            }
+            Seen::Called {
+                client,
+                call: Call::Register { name, .. },
+            } => {
+                self.wanted.insert((client, name));
+            }
+            Seen::Called {
+                client,
+                call: Call::Unregister { name, .. },
+            } => {
+                self.wanted.remove(&(client, name));
+                self.standing.remove(&(client, name));
             }
             Seen::Removed {
                 client,
                 point: 0,
                 name,
                 ..
-            }
-            | Seen::Called {
-                client,
-                call: Call::Unregister { name, .. },
             } => {
                 self.standing.remove(&(client, name));
             }
@@ -51,6 +63,7 @@ impl Oracle for Holds {
                 client,
                 call: Call::Crash,
             } => {
+                self.wanted.retain(|(it, _)| *it != client);
                 self.standing.retain(|(it, _)| *it != client);
             }
             Seen::Answered { .. }
