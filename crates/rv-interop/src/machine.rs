@@ -60,7 +60,7 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// If the frame is not whole, or its stream is reset.
+    /// If the frame is not whole, is a subscription, or its stream is reset.
     pub fn ask(&mut self, frame: &[u8], is_last: bool) -> Option<Vec<u8>> {
         let Some((payload, used)) = wire::split_frame(frame) else {
             panic!("not a whole frame: {} bytes", frame.len());
@@ -86,6 +86,9 @@ impl Machine {
                 Output::Report(_) => {}
                 Output::AwaitClose { .. } | Output::Read { .. } => {
                     panic!("nobody waits by these rules")
+                }
+                Output::Push { .. } | Output::Subscribe { .. } => {
+                    panic!("there are no subscriptions here")
                 }
                 Output::Reset { error, .. } => panic!("reset: {error}"),
             }
