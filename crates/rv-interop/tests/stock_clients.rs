@@ -135,6 +135,26 @@ async fn a_go_discovery_adds_newcomers_to_those_whom_it_knows() {
 }
 
 #[tokio::test]
+async fn a_go_subscriber_is_told_of_a_rust_client() {
+    let Some(runtime) = Runtime::find(Language::Go) else {
+        return;
+    };
+    let point = RunningDaemon::for_every_language().await;
+    let address = &point.addresses()[0];
+    let mut subscriber = runtime.connect(address).await;
+    assert_eq!(subscriber.subscribe(NAMESPACE).await, Ok(()));
+    let identity = Identity::new();
+    let mut client = Stock::dial(address, &identity, &identity).await;
+    let granted = client.register(NAMESPACE, Some(TTL_SECS)).await;
+    assert_eq!(granted, Ok(TTL_SECS));
+    let joined = subscriber.next(NAMESPACE).await.expect("somebody").peers;
+    let own = BTreeSet::from([identity.address()]);
+    assert_eq!(joined, [(identity.peer(), own)].into());
+    subscriber.end().await;
+    point.stop().await;
+}
+
+#[tokio::test]
 async fn js_clients_find_each_other_and_leave() {
     let Some(runtime) = Runtime::find(Language::Js) else {
         return;
