@@ -194,7 +194,8 @@ pub struct Limits {
     pub pending_max: usize,
     /// Subscriptions of one peer. Default 64: one for each namespace that an application watches.
     pub subscriptions_per_peer: usize,
-    /// Subscriptions in all. Default 10,000: one that nobody reads keeps up to 32 kB.
+    /// Subscriptions in all. Default 10,000: one that nobody reads keeps up to 32 kB. With 0 all
+    /// clients poll.
     pub subscriptions_total: usize,
     /// Removals that are remembered for subscribers who are behind. Default 16,384: about 10 MB.
     /// Who is behind them all, when it comes back or because it reads slowly, is told everything

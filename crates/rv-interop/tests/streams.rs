@@ -78,7 +78,15 @@ async fn the_golden_frames_of_every_language_are_served_on_one_stream() {
         .send_bytes(&hex(GO_SUBSCRIBE))
         .await
         .expect("the stream is open");
-    assert!(matches!(stream.reply().await, Reply::Subscribe(reply) if reply.status == 300));
+    let Reply::Subscribe(reply) = stream.reply().await else {
+        panic!("not to a subscription");
+    };
+    assert_eq!(
+        (reply.status, reply.subscription_type.as_str()),
+        (0, "inmem")
+    );
+    let details = format!(r#"{{"PeerID":"{}","ChannelName":"my-app"}}"#, point.peer());
+    assert_eq!(reply.details, details);
     stream
         .send_bytes(&hex(PY_UNREGISTER))
         .await

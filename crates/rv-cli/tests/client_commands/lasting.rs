@@ -104,6 +104,16 @@ fn a_first_attempt_that_fails_everywhere_ends_a_kept_registration() {
 
 #[test]
 fn a_watch_tells_who_joins_renews_and_is_gone() {
+    tells_all(&[], "left");
+}
+
+#[test]
+fn a_watch_that_asks_again_and_again_tells_the_same() {
+    tells_all(&["--poll"], "unlisted");
+}
+
+/// Sees all that a watch with these flags tells. `reason` is why who unregistered is gone.
+fn tells_all(flags: &[&str], reason: &str) {
     let (folder, _rv, point) = point_with(SHORT);
     let (folder, at) = (folder.path(), &point.whole());
     let us = identity(folder, "us");
@@ -114,7 +124,7 @@ fn a_watch_tells_who_joins_renews_and_is_gone() {
     let address = ["--external-address", "/ip4/203.0.113.7/tcp/1"];
     register(&[&address[..], &["--ttl", "1h"]].concat());
     let watch = ["watch", "ns", "--interval", "1s", "--point", at];
-    let mut watch = Rv::start(folder, &watch);
+    let mut watch = Rv::start(folder, &[&watch, flags].concat());
     let line = watch.line();
     let [event, peer, namespace, ..] = parts(&line)[..] else {
         panic!("{line}")
@@ -135,7 +145,7 @@ fn a_watch_tells_who_joins_renews_and_is_gone() {
         folder,
         &["unregister", "ns", "--identity", "us", "--point", at],
     );
-    assert_eq!(watch.line(), format!("gone\t{us}\tns\tunlisted"));
+    assert_eq!(watch.line(), format!("gone\t{us}\tns\t{reason}"));
     register(&[&address[..], &["--ttl", "3s"]].concat());
     assert!(watch.line().starts_with(&format!("joined\t{us}\tns\t")));
     assert_eq!(watch.line(), format!("gone\t{us}\tns\texpired"));

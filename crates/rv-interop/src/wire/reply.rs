@@ -57,6 +57,10 @@ pub struct EntryReply {
 /// The reply to a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscribeReply {
+    /// `subscription_type`.
+    pub subscription_type: String,
+    /// `subscription_details`.
+    pub details: String,
     /// `status`.
     pub status: u64,
     /// `statusText`.
@@ -211,8 +215,10 @@ impl EntryReply {
 
 impl SubscribeReply {
     fn read(fields: &Fields) -> Self {
-        fields.assert_known(&[3, 4]);
+        fields.assert_known(&[1, 2, 3, 4]);
         Self {
+            subscription_type: fields.text(1),
+            details: fields.text(2),
             status: fields.number(3).expect("the status is explicit"),
             text: fields.text(4),
         }

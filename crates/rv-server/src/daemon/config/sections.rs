@@ -66,6 +66,11 @@ impl LimitsConfig {
                 self.register_buckets_max == 0,
             ),
             ("limits.pending_registers", self.pending_registers == 0),
+            (
+                "limits.subscriptions_per_peer",
+                self.subscriptions_per_peer == 0,
+            ),
+            ("limits.removals_max", self.removals_max == 0),
         ])
     }
 
@@ -216,6 +221,10 @@ impl StreamsConfig {
             (
                 "streams.streams_per_connection",
                 self.streams_per_connection == 0,
+            ),
+            (
+                "streams.subscriptions_per_connection",
+                self.subscriptions_per_connection == 0,
             ),
             (
                 "streams.unread_bytes_per_connection",
