@@ -70,7 +70,12 @@ impl Machine {
         self.session.handle_frame(stream, payload.into(), is_last);
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Respond { frame, .. } => return Some(frame.to_vec()),
+                Output::Push { frame, .. } | Output::Respond { frame, .. } => {
+                    return Some(frame.to_vec());
+                }
+                Output::Subscribe { query, .. } => {
+                    self.session.handle_subscription(stream, Ok(query.scope));
+                }
                 Output::Next { .. } => return None,
                 Output::Discover { query, .. } => {
                     let page = self.registry.discover(Self::NOW, &query);
