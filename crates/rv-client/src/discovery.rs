@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    fn signed(key: &Keypair, seq: u64) -> Result<Discovered, DiscoverError> {
+    fn signed(key: &Keypair, seq: u64) -> Discovered {
         let record = PeerRecord {
             peer: key.public().into(),
             seq,
@@ -269,18 +269,18 @@ mod tests {
         };
         let sealed = record.seal(Dialect::Standard, key).expect("signed");
         let record = UnverifiedRecord::parse(sealed).and_then(UnverifiedRecord::verify);
-        Ok(Discovered {
+        Discovered {
             namespace: Namespace::new("ns").expect("a namespace"),
             record: Arc::new(record.expect("a good record")),
             until: Time::from_millis(u64::MAX),
-        })
+        }
     }
 
     #[test]
     fn a_limit_counts_peers_and_not_their_records() {
         let keys = [1, 2, 3].map(|byte| Keypair::ed25519_from_bytes([byte; 32]).expect("32 bytes"));
         let items = [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1)];
-        let items = items.map(|(key, seq)| signed(&keys[key], seq));
+        let items = items.map(|(key, seq)| Ok(signed(&keys[key], seq)));
         let peers = |limit| Peers {
             found: stream::iter(items.clone()).boxed(),
             told: BTreeSet::new(),

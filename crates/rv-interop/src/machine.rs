@@ -92,9 +92,6 @@ impl Machine {
                 Output::AwaitClose { .. } | Output::Read { .. } => {
                     panic!("nobody waits by these rules")
                 }
-                Output::Push { .. } | Output::Subscribe { .. } => {
-                    panic!("there are no subscriptions here")
-                }
                 Output::Reset { error, .. } => panic!("reset: {error}"),
             }
         }
