@@ -224,6 +224,30 @@ fn address_poisoning_keeps_earlier_addresses() {
 }
 
 #[test]
+fn one_answer_adds_two_addresses_to_an_entry_and_no_more() {
+    let mut world = World::new(
+        2,
+        Config {
+            auto: false,
+            ..Config::default()
+        },
+    );
+    world.hold(2);
+    let [victim, liar] = [0, 1].map(|at| world.contacts()[at].clone());
+    let wrong = (1..=4).map(|low| format!("/ip4/66.6.{low}.6/tcp/6"));
+    let wrong = wrong.map(|it| it.parse().expect("an address"));
+    let wrong: Vec<multiaddr::Multiaddr> = wrong.collect();
+    let told = Contact::new(victim.peer.clone(), wrong.clone());
+    world.set(&liar.peer, Conduct::Tells(vec![told]));
+    world.walk.walks(world.now, 1).expect("nothing waits");
+    world.run(secs(60));
+    let entry = world.walk.table().entry(&victim.peer).expect("an entry");
+    let expected = [victim.addresses.as_slice(), &wrong[..2]].concat();
+    assert_eq!(entry.addresses().as_slice(), expected);
+    assert_eq!(count(&world, Refusal::AddressesFull), 2);
+}
+
+#[test]
 fn an_answer_to_no_question_changes_nothing() {
     let mut donor = World::grown(12, Config::default());
     donor.walk.walks(donor.now, 1).expect("nothing else waits");

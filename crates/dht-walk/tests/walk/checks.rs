@@ -45,8 +45,14 @@ fn one_failure_is_no_death() {
             .entry(&peer)
             .is_some_and(|entry| entry.strikes() == 1)
     });
+    let is_kept = |world: &World| {
+        let snapshot = world.walk.snapshot();
+        snapshot.contacts().iter().any(|it| it.peer == peer)
+    };
+    assert!(!is_kept(&world), "a snapshot is of those that answer");
     world.set(&peer, Conduct::Live);
     world.run(secs(60));
+    assert!(is_kept(&world));
     let entry = world.walk.table().entry(&peer).expect("it is still there");
     assert_eq!(entry.strikes(), 0);
     assert!(world.evicted.is_empty());

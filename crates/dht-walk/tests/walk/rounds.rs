@@ -194,14 +194,14 @@ fn what_a_hosts_lookup_told_counts_at_the_total_deadline() {
         ..config.refresh
     };
     let mut world = World::new(100, Config { refresh, ..config });
-    world.walk.walks(world.now, 2).expect("nothing waits");
+    world.walk.walks(world.now, 3).expect("nothing waits");
     world.run(secs(5));
     let cancelled = world.other.iter().filter_map(|output| match output {
         Output::CancelLookup(id) => Some(*id),
         _ => None,
     });
     let cancelled: Vec<_> = cancelled.collect();
-    assert_eq!((cancelled.len(), world.reports.len()), (2, 0));
+    assert_eq!((cancelled.len(), world.reports.len()), (3, 0));
     let found = Found {
         closest: world.contacts()[..7].to_vec(),
         ..Found::default()
@@ -210,12 +210,16 @@ fn what_a_hosts_lookup_told_counts_at_the_total_deadline() {
     world
         .walk
         .handle_lookup_ended(world.now, cancelled[0], found);
+    let nobody = Found::default();
+    world
+        .walk
+        .handle_lookup_ended(world.now, cancelled[1], nobody);
     world.run(secs(1));
     let report = last(&world);
     assert_eq!((report.end, report.found.len()), (RoundEnd::Deadline, 7));
-    assert_eq!(report.ended_at.as_millis(), 6_000, "the other has a second");
+    assert_eq!(report.ended_at.as_millis(), 6_000, "the third has a second");
     let ends: Vec<LookupEnd> = report.lookups.iter().map(|it| it.end).collect();
-    assert_eq!(ends, [LookupEnd::Deadline; 2]);
+    assert_eq!(ends, [LookupEnd::Deadline; 3]);
 }
 
 #[test]

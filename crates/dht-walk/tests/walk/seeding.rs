@@ -221,6 +221,10 @@ fn a_hostile_snapshot_costs_few_messages_and_gets_nobody_in() {
     assert_eq!(refused(dht_walk::Refusal::Undialable), 400);
     assert_eq!(refused(dht_walk::Refusal::OwnId), 1);
     assert!(world.walk.table().is_empty(), "none is an entry unasked");
+    world.run(secs(5));
+    let stranger = crate::world::random(90).uniform().peer_id();
+    let asked = world.asked.iter().map(|it| it.1.peer.id());
+    assert_eq!(asked.filter(|id| *id == stranger).count(), 1, "nor later");
 }
 
 #[test]
@@ -244,4 +248,23 @@ fn a_snapshot_of_peers_that_are_all_gone_does_not_keep_the_bootstrap_list_waitin
         "{}",
         world.walk.table().len()
     );
+}
+
+#[test]
+fn a_peer_that_a_snapshot_names_many_times_is_asked_once() {
+    let budget = dht_walk::BudgetLimits {
+        in_flight_max: 1,
+        ..dht_walk::BudgetLimits::default()
+    };
+    let config = Config {
+        budget,
+        ..Config::default()
+    };
+    let mut world = World::new(0, config);
+    let mut gone = crate::world::random(93);
+    let gone = [1, 2].map(|at| crate::world::contact(gone.uniform().as_peer(), at));
+    let many: Vec<Contact> = std::iter::repeat_n(gone, 100).flatten().collect();
+    world.walk.restore(world.now, &snapshot_of(&many));
+    world.run(secs(5));
+    assert_eq!(world.asked.len(), 2);
 }
