@@ -11,7 +11,7 @@ use rv_server::journal::{
     AppendError, Batch, BatchId, Journal, JournalEvent, OpenError, Recovered, RedbConfig,
     RedbJournal,
 };
-use rv_server::rv_core::Limits;
+use rv_server::rv_core::{Limits, Rules};
 use rv_server::rv_proto::{
     DialectSet, Epoch, Fact, Request, Seq, SubscribeRequest, SubscriptionUpdate, UPDATES_TYPE,
 };
@@ -108,6 +108,11 @@ async fn start(limits: Limits) -> (Point, Gate, RawClient, RawClient) {
     let gate = Gate::default();
     let config = Config {
         limits,
+        // So that no heartbeat tells what should have been told at once.
+        rules: Rules {
+            heartbeat: Rules::HEARTBEAT_MAX,
+            ..Rules::default()
+        },
         ..Config::default()
     };
     let point = Point::with_journal(config, ManualClock::new(), gate.clone()).await;

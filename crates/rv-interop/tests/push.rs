@@ -119,7 +119,16 @@ async fn leave(client: &RawClient, namespace: &str) {
 
 #[tokio::test]
 async fn a_subscriber_is_told_who_is_there_who_comes_and_who_leaves() {
-    let point = Point::in_memory(Config::default()).await;
+    // No heartbeat tells what should have been told at once.
+    let rules = Rules {
+        heartbeat: Rules::HEARTBEAT_MAX,
+        ..Rules::default()
+    };
+    let point = Point::in_memory(Config {
+        rules,
+        ..Config::default()
+    })
+    .await;
     let (first, second) = (
         RawClient::connect(&point).await,
         RawClient::connect(&point).await,
@@ -345,6 +354,23 @@ async fn what_is_no_request_ends_a_stream_that_is_pushed_to_and_nothing_else() {
         (point.stats().await.subscriptions == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stream_of_go_on_which_nothing_is_asked_is_given_up() {
+    let point = Point::in_memory(Config {
+        streams: StreamLimits {
+            idle_timeout: Duration::from_secs(1),
+            ..StreamLimits::default()
+        },
+        ..Config::default()
+    })
+    .await;
+    let client = RawClient::connect(&point).await;
+    let go = StreamProtocol::new(INMEM_PROTOCOL);
+    let mut stream = client.open_as(go).await.expect("offered");
+    stream.end("the time to ask").await;
+    assert_eq!(point.stats().await.streams_timed_out, 1);
 }
 
 #[tokio::test]
