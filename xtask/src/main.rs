@@ -28,7 +28,8 @@ usage: cargo xtask <command>
   codegen [--check]   write the generated sources, or say whether they are stale
   crash [--rounds N]  kill a serving point N times (default 200) and look at what it kept
   bench [ARGS]        build the point and the load generator for release, then run the latter
-  sim client [ARGS]   simulate clients and points: --seeds N, --from SEED, --trace";
+  sim client [ARGS]   simulate clients and points: --seeds N, --from SEED, --trace
+  sim walk [NAME]     measure networks that tend their tables, write docs/walk: --nodes N";
 
 /// Kills of `cargo xtask crash`: enough to hit every step of a commit many times.
 const CRASH_ROUNDS: u32 = 200;

@@ -6,5 +6,6 @@
 
 pub mod client;
 mod dice;
+pub mod walk;
 
 pub use dice::Dice;

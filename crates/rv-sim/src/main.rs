@@ -1,10 +1,12 @@
 //! Long runs of the simulations, and replays of a case.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use rv_sim::client::{Case, Seen, check, check_and_trace, shrink};
+use rv_sim::walk::experiments::Experiment;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -17,6 +19,8 @@ struct Arguments {
 enum Network {
     /// Clients and points.
     Client(Seeds),
+    /// Kademlia networks that tend their tables: measures them, and writes the results.
+    Walk(Walks),
 }
 
 /// Which cases.
@@ -36,9 +40,23 @@ struct Seeds {
     trace: bool,
 }
 
+/// Which experiments.
+#[derive(Debug, Args)]
+struct Walks {
+    /// One of coverage, steady, exodus, join, cut, hostile; all of them if none is named.
+    experiment: Option<Experiment>,
+    /// The network's size, instead of the experiment's own.
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// Where the page and the curves go.
+    #[arg(long, default_value = "docs/walk")]
+    out: PathBuf,
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().network {
         Network::Client(seeds) => client(&seeds),
+        Network::Walk(walks) => walk(&walks),
     }
 }
 
@@ -89,4 +107,23 @@ fn client(seeds: &Seeds) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a command, and its results are its output"
+)]
+fn walk(walks: &Walks) -> ExitCode {
+    let all = Experiment::ALL.to_vec();
+    for experiment in walks.experiment.map_or(all, |one| vec![one]) {
+        match experiment.write(walks.nodes, &walks.out) {
+            Ok(section) => println!("{}", section.to_markdown()),
+            Err(error) => {
+                eprintln!("cannot write into {}: {error}", walks.out.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
