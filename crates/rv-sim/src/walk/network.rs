@@ -331,7 +331,12 @@ impl<M: Model> Network<M> {
             return true;
         }
         connections.push((to, until));
-        self.nodes[to as usize].connections.push((from, until));
+        let beyond = &mut self.nodes[to as usize].connections;
+        if beyond.len() == beyond.capacity() {
+            // Whoever never asks would otherwise keep all that it was ever asked by.
+            beyond.retain(|(_, until)| *until > now);
+        }
+        beyond.push((from, until));
         false
     }
 

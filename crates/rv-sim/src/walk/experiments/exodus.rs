@@ -61,6 +61,7 @@ impl Config {
     /// What the results show.
     pub fn full() -> Self {
         Self {
+            nodes: 1_000,
             age: Duration::from_secs(1_800),
             with_churn: vec![false, true],
             who: vec![Who::Ours, Who::Kad],

@@ -95,11 +95,10 @@ impl Config {
     /// What the results show.
     pub fn full() -> Self {
         Self {
-            nodes: 500,
+            nodes: 300,
             sybils: 200,
             sybil_bits: 12,
             age: Duration::from_secs(1_800),
-            who: vec![Who::Ours, Who::Kad],
             ..Self::gate()
         }
     }

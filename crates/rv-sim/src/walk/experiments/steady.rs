@@ -84,7 +84,7 @@ impl Config {
     /// What the results show.
     pub fn full() -> Self {
         Self {
-            nodes: 400,
+            nodes: 200,
             seed: 11,
             budgets: vec![500, 1_000, 2_000, 5_000],
             warm_up: Duration::from_secs(2 * 3_600),
