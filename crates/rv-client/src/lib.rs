@@ -32,10 +32,10 @@
 //!
 //! # Found peers are dialled
 //!
-//! With [`Config::dialling`], at the pace and to the places that
-//! [`DiallingConfig`](rv_core::client::dialling::DiallingConfig) allows: so many at a time and a
-//! minute, never into one's own network unless that is allowed, ever more seldom where nobody
-//! answers, until enough are connected. Points take turns, so that none can fill the queue.
+//! With [`Config::dialling`], at the pace and to the places that [`DiallingConfig`] allows: so many
+//! at a time and a minute, never into one's own network unless that is allowed, ever more seldom
+//! where nobody answers, until enough are connected. Points take turns, so that none can fill the
+//! queue.
 //!
 //! # In a browser
 //!

@@ -1,7 +1,7 @@
 //! The client of rendezvous points against points made of the real machines.
 //!
 //! A [`Case`] is a seed, the [`Shape`] of a network, and a script of what happens in it. [`check`]
-//! runs one and says which [`Promise`] was broken; [`shrink`] cuts its script as long as the same
+//! runs one and says which [`Promise`] was broken; [`shrink()`] cuts its script as long as the same
 //! promise stays broken.
 
 mod case;
