@@ -308,26 +308,8 @@ impl Walk {
             return;
         };
         let closest: Vec<&Peer> = lookup.closest().map(|contact| &contact.peer).collect();
-        if end == LookupEnd::Converged {
-            match running.purpose {
-                Purpose::Itself => self.size.neighbours_known(now),
-                Purpose::Bucket(_) | Purpose::Slice(_) | Purpose::Uniform => {
-                    self.size.add(now, running.target.as_peer(), &closest);
-                }
-            }
-        }
-        let report = LookupReport {
-            purpose: running.purpose,
-            target: running.target.peer_id(),
-            end,
-            started_at: running.started_at,
-            ended_at: now,
-            requests: count(lookup.requests()),
-            failures: count(lookup.failures()),
-            closest: closest.into_iter().map(Peer::id).collect(),
-            error: None,
-        };
-        self.lookup_ended(now, report);
+        let spent = (count(lookup.requests()), count(lookup.failures()));
+        self.ended(now, &running, end, &closest, spent, None);
     }
 
     fn end_delegated(&mut self, now: Time, id: LookupId, end: LookupEnd, found: Found) {
@@ -338,11 +320,26 @@ impl Walk {
         closest.sort_by(|left, right| Peer::nearer(running.target.as_peer(), left, right));
         closest.dedup();
         closest.truncate(self.config.bucket_size);
+        let requests = found.requests;
+        let requests = requests.unwrap_or(self.config.lookup.delegated_messages);
+        let spent = (requests, found.failures);
+        self.ended(now, &running, end, &closest, spent, found.error);
+    }
+
+    fn ended(
+        &mut self,
+        now: Time,
+        running: &Running,
+        end: LookupEnd,
+        closest: &[&Peer],
+        (requests, failures): (u32, u32),
+        error: Option<String>,
+    ) {
         if end == LookupEnd::Converged {
             match running.purpose {
                 Purpose::Itself => self.size.neighbours_known(now),
                 Purpose::Bucket(_) | Purpose::Slice(_) | Purpose::Uniform => {
-                    self.size.add(now, running.target.as_peer(), &closest);
+                    self.size.add(now, running.target.as_peer(), closest);
                 }
             }
         }
@@ -352,12 +349,10 @@ impl Walk {
             end,
             started_at: running.started_at,
             ended_at: now,
-            requests: found
-                .requests
-                .unwrap_or(self.config.lookup.delegated_messages),
-            failures: found.failures,
-            closest: closest.into_iter().map(Peer::id).collect(),
-            error: found.error,
+            requests,
+            failures,
+            closest: closest.iter().map(|peer| peer.id()).collect(),
+            error,
         };
         self.lookup_ended(now, report);
     }
