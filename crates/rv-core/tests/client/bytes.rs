@@ -6,13 +6,13 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_core::client::{
     Added, Bound, CacheLimits, Cause, Change, ClientConfig, ClientConfigError, DiscoverOptions,
-    Event, GoneReason, Listed, Output, PeerCache, Target,
+    Event, GoneReason, Output, PeerCache, Target,
 };
 use rv_proto::multiaddr::Multiaddr;
 use rv_proto::{Dialect, Entry, Record, Ttl};
 
 use crate::driver::Driver;
-use crate::samples::{chat, entry, in_chat, name, page, peer, point, record, secs};
+use crate::samples::{chat, entry, facts, in_chat, name, page, peer, point, record, secs};
 
 const TTL: Ttl = Ttl::MAX;
 
@@ -283,20 +283,20 @@ fn a_discovery_ends_at_the_bound_on_bytes_where_it_is_and_goes_on_elsewhere() {
         cut.to_string(),
         format!("listing cut: more than {max} bytes")
     );
-    let listed = |point, entries, cookie, cause| Listed {
-        point,
-        pages: 2,
-        entries,
-        cookie: Some(Bytes::from_static(cookie)),
-        cause,
+    let Some(Event::DiscoverDone {
+        operation: done,
+        points,
+    }) = events.last()
+    else {
+        panic!("not done: {events:?}");
     };
-    let mut points = vec![
-        listed(healthy.point, 1, b"b", None),
-        listed(hostile.point, 6, b"six", Some(cut)),
+    assert_eq!(*done, operation);
+    let mut expected = [
+        (healthy.point, 2, 1, Some(&b"b"[..]), None),
+        (hostile.point, 2, 6, Some(&b"six"[..]), Some(&cut)),
     ];
-    points.sort_by_key(|listed| listed.point);
-    let done = Event::DiscoverDone { operation, points };
-    assert_eq!(events.last(), Some(&done));
+    expected.sort_by_key(|(point, ..)| *point);
+    assert_eq!(points.iter().map(facts).collect::<Vec<_>>(), expected);
     assert_eq!(driver.client.peers_cached(), 7);
 }
 

@@ -10,7 +10,7 @@ use rv_proto::{Dialect, DialectSet, Entry, Scope, Status, Time};
 
 use crate::driver::Driver;
 use crate::samples::{
-    entry, in_chat, local, page, peer, point, record, refused_page, sealed, secs,
+    entry, facts, in_chat, local, page, peer, point, record, refused_page, sealed, secs,
 };
 
 fn discover(driver: &mut Driver, options: DiscoverOptions) -> OperationId {
@@ -81,14 +81,11 @@ fn a_listing_is_paged_to_its_end() {
 
     driver.answer(*id, page(vec![], "c2"));
     let events = driver.events();
-    let listed = Listed {
-        point: point(1),
-        pages: 2,
-        entries: 1,
-        cookie: Some("c2".into()),
-        cause: None,
+    let [listed] = done(&events) else {
+        panic!("{events:?}");
     };
-    assert_eq!(done(&events), [listed]);
+    let expected = (point(1), 2, 1, Some(&b"c2"[..]), None);
+    assert_eq!(facts(listed), expected);
     assert_eq!(driver.client.requests_out(), 0);
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rv_core::client::{
-    Breach, Cause, ClientConfig, Event, Failure, Grant, Output, RegisterOptions, StartError,
-    Target, Wanted,
+    Breach, Cause, ClientConfig, Event, Failure, Output, RegisterOptions, StartError, Target,
+    Wanted,
 };
 use rv_proto::{Dialect, Status, Ttl};
 
@@ -35,18 +35,19 @@ fn a_registration_is_one_request_and_then_a_grant() {
     driver.answer(sent.id, granted(7_200));
 
     let refresh_at = driver.client.registrations()[0].next_at;
-    let grant = Grant {
-        point: point(1),
-        namespace: chat(),
-        ttl: Ttl::DEFAULT,
-        until: secs(1_000 + 7_200),
-        refresh_at,
+    let events = driver.events();
+    let [Event::Registered(grant), done] = &events[..] else {
+        panic!("{events:?}");
     };
-    let done = Event::RegisterDone {
+    let until = secs(1_000 + 7_200);
+    assert_eq!((grant.point, &grant.namespace), (point(1), &chat()));
+    assert_eq!((grant.ttl, grant.until), (Ttl::DEFAULT, until));
+    assert!(refresh_at.is_some() && grant.refresh_at == refresh_at);
+    let expected = Event::RegisterDone {
         operation,
         result: Ok(vec![grant.clone()]),
     };
-    assert_eq!(driver.events(), [Event::Registered(grant), done]);
+    assert_eq!(*done, expected);
 }
 
 #[test]

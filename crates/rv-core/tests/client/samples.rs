@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use libp2p_identity::{Keypair, PeerId};
-use rv_core::client::Wanted;
+use rv_core::client::{Cause, Listed, Wanted};
 use rv_proto::multiaddr::Multiaddr;
 use rv_proto::{
     Dialect, DiscoverResponse, Entry, Namespace, PeerRecord, Record, RegisterResponse, Request,
@@ -105,6 +105,13 @@ pub(crate) fn granted(ttl_secs: u64) -> Response {
 
 pub(crate) fn refused(status: Status, text: &str) -> Response {
     Response::Register(RegisterResponse::refused(status, text.to_owned()))
+}
+
+/// What was listed at one point: by whom, pages, entries, cookie, and why no more.
+pub(crate) fn facts(listed: &Listed) -> (PeerId, usize, usize, Option<&[u8]>, Option<&Cause>) {
+    let cookie = listed.cookie.as_deref();
+    let cause = listed.cause.as_ref();
+    (listed.point, listed.pages, listed.entries, cookie, cause)
 }
 
 /// What a shell makes of a request: it signs. `clock` is the seq unless it has to be higher.
