@@ -204,7 +204,7 @@ impl Client {
         };
         if lookup.is_full() {
             let out = lookup.give_up();
-            self.cancel_all(&out);
+            self.cancel_all(now, &out);
         } else if !self.agenda.contains(&Task::Operation(id)) {
             let until = lookup.stragglers_until(now, &self.config);
             self.agenda.set(Task::Operation(id), until);

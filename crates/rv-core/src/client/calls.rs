@@ -204,12 +204,7 @@ impl Client {
             it.waiting.remove(&Work::Lookup(id));
         }
         let out = lookup.give_up();
-        self.cancel_all(&out);
-        // Others may have waited for their turn.
-        let points: Vec<_> = self.points.keys().copied().collect();
-        for point in points {
-            self.pump(now, point);
-        }
+        self.cancel_all(now, &out);
     }
 
     /// Polls a scope at every point, and tells who joins, is renewed, and is gone.
@@ -248,7 +243,9 @@ impl Client {
             if let Some(it) = self.points.get_mut(&point) {
                 it.watches.remove(scope);
             }
-            self.cancel_requests(|pending| pending.point == point && pending.work == work);
+            self.cancel_requests(now, |pending| {
+                pending.point == point && pending.work == work
+            });
             self.cancel_pushes(|pending| pending.point == point && pending.work == work);
             self.reschedule(now, point, &work);
             self.pump(now, point);
@@ -295,7 +292,7 @@ impl Client {
         let Some(it) = self.points.remove(&point) else {
             return;
         };
-        self.cancel_requests(|pending| pending.point == point);
+        self.cancel_requests(now, |pending| pending.point == point);
         self.cancel_pushes(|pending| pending.point == point);
         for namespace in it.registrations.keys() {
             let work = Work::Registration(namespace.clone());
@@ -344,23 +341,29 @@ impl Client {
     }
 
     /// Takes out all requests that match, and tells the shell.
-    fn cancel_requests(&mut self, matches: impl Fn(&super::Pending) -> bool) {
+    fn cancel_requests(&mut self, now: Time, matches: impl Fn(&super::Pending) -> bool) {
         let requests = self.requests.iter();
         let out: Vec<_> = requests
             .filter(|(_, pending)| matches(pending))
             .map(|(id, _)| *id)
             .collect();
-        self.cancel_all(&out);
+        self.cancel_all(now, &out);
     }
 
-    pub(super) fn cancel_all(&mut self, out: &[RequestId]) {
+    /// Takes out these requests, tells the shell, and sends what waited for their places.
+    pub(super) fn cancel_all(&mut self, now: Time, out: &[RequestId]) {
+        let mut freed = BTreeSet::new();
         for id in out.iter().copied() {
             if let Some(pending) = self.take(id)
                 && let Some(it) = self.points.get_mut(&pending.point)
             {
                 it.landed(id);
+                freed.insert(pending.point);
             }
             self.outputs.push_back(Output::Cancel { id });
+        }
+        for point in freed {
+            self.pump(now, point);
         }
     }
 

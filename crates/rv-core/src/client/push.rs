@@ -246,7 +246,7 @@ impl Client {
         self.cancel_pushes(of_point);
         let asked = out.iter().map(|(id, _)| *id);
         let asked: Vec<_> = asked.filter(|id| self.requests.contains_key(id)).collect();
-        self.cancel_all(&asked);
+        self.cancel_all(now, &asked);
         for (id, work) in out {
             let watches = self.points.get_mut(&point).map(|it| &mut it.watches);
             if let Work::Watch(scope) = work

@@ -5,6 +5,7 @@ use rv_proto::{Namespace, Scope, Time};
 
 use super::point::{Health, Point};
 use super::registration::Registration;
+use super::time::Task;
 use super::{
     Cause, Client, ClientConfig, Discovered, PeerCache, PointStatus, Reach, RegistrationStatus,
     WatchStatus,
@@ -95,6 +96,22 @@ impl Client {
     /// How many requests are out.
     pub fn requests_out(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Points where something is due that nothing will send: no request is out whose end would, and
+    /// no timer runs for them. There are none; tests look here.
+    pub fn stalled(&self) -> Vec<PeerId> {
+        let will_go_on = |point: &PeerId| {
+            let mut out = self.requests.values();
+            let is_down = |it: &Point| matches!(it.health, Health::Down { .. });
+            let is_tried = self.points.get(point).is_some_and(is_down)
+                && self.agenda.contains(&Task::Retry(*point));
+            is_tried || out.any(|pending| pending.point == *point)
+        };
+        let points = self.points.iter();
+        let waiting = points.filter(|(_, it)| !it.waiting.is_empty());
+        let stalled = waiting.filter(|(point, _)| !will_go_on(point));
+        stalled.map(|(point, _)| *point).collect()
     }
 
     /// How many timers run: at most one for each request, operation, watch and point, two for each

@@ -18,4 +18,5 @@ mod push;
 mod registrations;
 mod samples;
 mod server;
+mod stalls;
 mod watches;

@@ -257,6 +257,7 @@ impl Network {
         prop_assert!(it.requests_out() <= machines, "too many requests");
         prop_assert!(it.registrations().len() <= POINTS * NAMES.len());
         prop_assert!(it.peers_cached() <= 15, "the cache is bounded");
+        prop_assert_eq!(it.stalled(), [], "what is due is sent");
         Ok(())
     }
 

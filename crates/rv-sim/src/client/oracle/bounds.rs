@@ -244,6 +244,11 @@ impl Oracle for Bounds {
                 );
                 return Err(broken(Promise::Bounds, world, what));
             }
+            if let Some(point) = client.stalled().first() {
+                let point = number_of_point(*point);
+                let what = format!("client {number} leaves what is due at point {point} unsent");
+                return Err(broken(Promise::Bounds, world, what));
+            }
             // What is out at the client is out at its shell.
             if out != node.out.len() {
                 let what = format!(
