@@ -33,6 +33,12 @@
 //!   not later than a margin before its deadline. A granted ttl of 0 is a breach of the protocol;
 //!   one above 72 h is read as the one that was asked for.
 //! - Failures are followed by pauses that double up to a cap. Where a ttl is short, so is the cap.
+//! - After an outage, that is when a point answers again that could not be reached or let all that
+//!   was out go unanswered, what is registered there is renewed once: it may have been restarted
+//!   without its memory. The pauses between such renewals double, up to one of
+//!   [`ClientConfig::TTL_SHARES`] of the ttl. A new connection alone is no outage, as idle ones
+//!   close and each poll makes another. So a point that restarts without its memory between two
+//!   requests is noticed at the next refresh, not before.
 //! - A point that cannot be reached is tried by one request at a time, on behalf of all; but a
 //!   REGISTER waits for no other that may take longer than itself, nor for any that is none. What
 //!   the application asks for tries at once, and so does [`Client::handle_connected`].
@@ -188,7 +194,8 @@ impl Client {
         self.failed(now, id, failure);
     }
 
-    /// Takes note of a connection to a point: what waited for one is tried at once.
+    /// Takes note of a connection to a point: what waited for one is tried at once. What stands
+    /// there is left as it is.
     pub fn handle_connected(&mut self, now: Time, point: PeerId) {
         let now = self.timeline.enter(now);
         if let Some(it) = self.points.get_mut(&point) {

@@ -56,7 +56,7 @@ impl Client {
             return;
         };
         it.landed(id);
-        if it.answered(now, &self.config, id) {
+        if it.answered(now, &self.config, RequestId(self.ids)) {
             self.agenda.set(Task::Retry(point), None);
             self.tell(Event::PointUp { point });
             self.reschedule_all(now, point);

@@ -160,6 +160,13 @@ impl ClientConfig {
     /// Bytes that are kept of the text in a refusal.
     pub const STATUS_TEXT_BYTES_MAX: usize = 512;
 
+    /// Into so many shares a ttl is cut: one is the longest pause that puts a registration at
+    /// stake, the time for one REGISTER, and the longest pause between two renewals at a point that
+    /// comes and goes. 32: one pause and one REGISTER together are half of what a refresh leaves
+    /// until the deadline; and whatever a point does, a registration of 2 h is renewed 16 times an
+    /// hour at the most.
+    pub const TTL_SHARES: u32 = 32;
+
     /// The ttl that is meant when neither side names one.
     pub const TTL_DEFAULT: Ttl = Ttl::DEFAULT;
 

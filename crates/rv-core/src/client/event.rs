@@ -86,8 +86,9 @@ pub enum Event {
         /// When the next request tries.
         retry_at: Time,
     },
-    /// A point answers again. What is registered there is registered anew: it may have been
-    /// restarted without its memory.
+    /// A point answers again that could not be reached. What is registered there is registered
+    /// anew, as it may have been restarted without its memory: once at once, and while it comes and
+    /// goes, ever more seldom.
     PointUp {
         /// Which point.
         point: PeerId,

@@ -32,8 +32,9 @@ pub(super) struct Point {
     /// What is due and may not be sent yet.
     pub(super) waiting: BTreeSet<Work>,
     pub(super) requests: usize,
-    /// The latest of the requests that were answered.
-    last_answered: Option<RequestId>,
+    /// The latest request, of whatever point, when this one answered one: what went out here up to
+    /// then was out or over.
+    answered_after: Option<RequestId>,
 }
 
 /// Whether a point answers, as all of its machines together learned it.
@@ -107,12 +108,15 @@ impl Point {
         }
     }
 
-    /// The point answered. Returns whether it did not before.
-    pub(super) fn answered(&mut self, now: Time, config: &ClientConfig, id: RequestId) -> bool {
-        self.last_answered = self.last_answered.max(Some(id));
+    /// The point answered, when `latest` was the latest request. Returns whether it did not before.
+    pub(super) fn answered(&mut self, now: Time, config: &ClientConfig, latest: RequestId) -> bool {
+        self.answered_after = Some(latest);
         match std::mem::replace(&mut self.health, Health::Up) {
             Health::Down { .. } => {
                 self.hurry(now, config);
+                for registration in self.registrations.values_mut() {
+                    registration.point_returned(now, config);
+                }
                 true
             }
             Health::Unknown | Health::Up => false,
@@ -128,8 +132,8 @@ impl Point {
         id: RequestId,
         failure: &Failure,
     ) -> Option<Time> {
-        // It answered a later request since: this one was lost, and the point is not.
-        if *failure == Failure::TimedOut && self.last_answered > Some(id) {
+        // It answered another while this one was out: the request was lost, and the point is not.
+        if *failure == Failure::TimedOut && self.answered_after >= Some(id) {
             return None;
         }
         let failures = match &self.health {

@@ -30,6 +30,8 @@ pub(super) struct Registration {
     next_at: Option<Time>,
     attempt: Attempt,
     failures: u32,
+    /// Renewals because of outages, one not long after the other.
+    renewals: u32,
     seq_above: Option<u64>,
     last_sent_at: Option<Time>,
     last_failure: Option<(Time, Cause)>,
@@ -128,6 +130,7 @@ impl Registration {
             next_at: None,
             attempt: Attempt::default(),
             failures: 0,
+            renewals: 0,
             seq_above: None,
             last_sent_at: None,
             last_failure: None,
@@ -143,18 +146,38 @@ impl Registration {
         self.next_at = Some(now);
     }
 
-    /// Registers sooner: the point can be reached after all, and may have lost what it granted.
+    /// Tries again sooner what failed because the point could not be reached: it can be after all.
     pub(super) fn hurry(&mut self, now: Time, config: &ClientConfig) {
         let failed_for_the_point = match &self.last_failure {
             Some((_, Cause::Failed(failure))) => failure.is_of_point(),
             Some(_) | None => false,
         };
-        let may_be_lost = self.is_wanted() && self.held.is_some() && self.flight.is_none();
-        if let (true, Some(next_at)) = (failed_for_the_point || may_be_lost, self.next_at) {
+        if let (true, Some(next_at)) = (failed_for_the_point, self.next_at) {
             let rested_at = self
                 .last_sent_at
                 .map(|at| at.saturating_add(config.backoff_min));
             self.next_at = Some(next_at.min(rested_at.unwrap_or(now).max(now)));
+        }
+    }
+
+    /// Registers anew if it is registered at all: the point was away, and may be back without its
+    /// memory. The pauses between such renewals double, and one steady time forgets them.
+    pub(super) fn point_returned(&mut self, now: Time, config: &ClientConfig) {
+        let may_be_lost = self.is_wanted() && self.held.is_some() && self.flight.is_none();
+        let (true, Some(next_at)) = (may_be_lost, self.next_at) else {
+            return;
+        };
+        let sent_at = self.last_sent_at.unwrap_or(now);
+        let longest = self.pause_cap(config);
+        if now.saturating_since(sent_at) >= longest.saturating_mul(2) {
+            self.renewals = 0;
+        }
+        let doubled = 1_u32.checked_shl(self.renewals).unwrap_or(u32::MAX);
+        let pause = config.backoff_min.saturating_mul(doubled).min(longest);
+        let renew_at = sent_at.saturating_add(pause).max(now);
+        if renew_at < next_at {
+            self.next_at = Some(renew_at);
+            self.renewals = self.renewals.saturating_add(1);
         }
     }
 
@@ -312,7 +335,7 @@ impl Registration {
         match self.goal {
             Goal::Left { .. } => config.backoff_max,
             Goal::Registered { ttl } => {
-                let share = self.life(ttl).as_duration() / 32;
+                let share = self.life(ttl).as_duration() / ClientConfig::TTL_SHARES;
                 share.clamp(config.backoff_min, config.backoff_max)
             }
         }
@@ -327,7 +350,7 @@ impl Registration {
     }
 
     fn register_timeout(&self, config: &ClientConfig, asked: Ttl) -> Duration {
-        let share = self.life(asked).as_duration() / 32;
+        let share = self.life(asked).as_duration() / ClientConfig::TTL_SHARES;
         let least = config.request_timeout_min;
         share.clamp(least, config.request_timeout.max(least))
     }

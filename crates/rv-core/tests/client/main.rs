@@ -13,6 +13,7 @@ mod driver;
 mod hostile;
 mod leaving;
 mod network;
+mod outages;
 mod points;
 mod push;
 mod registrations;
