@@ -60,11 +60,6 @@ async fn watch(args: &WatchArgs) -> Result<(), Failure> {
     node.rendezvous()
         .watch(&scope)
         .map_err(|error| Failure::new(Exit::Internal, error))?;
-    // Whom the first question found is known, and not told again.
-    let us = node.peer();
-    for found in node.rendezvous().peers(&scope, None) {
-        show::there(form, "joined", &Listed::new(&found, us))?;
-    }
     follow(&mut node, form).await
 }
 

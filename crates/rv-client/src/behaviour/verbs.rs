@@ -112,7 +112,8 @@ impl Behaviour {
     }
 
     /// Polls a scope at every point. Gives [`Event::Joined`](crate::Event::Joined),
-    /// [`Event::Renewed`](crate::Event::Renewed) and [`Event::Gone`](crate::Event::Gone).
+    /// [`Event::Renewed`](crate::Event::Renewed) and [`Event::Gone`](crate::Event::Gone). Who is
+    /// known already has joined.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use rv_client::rv_core::client::GoneReason;
-use rv_client::{Discovery, WatchEvent};
+use rv_client::{Discovery, Event, WatchEvent};
 
 use crate::support::*;
 
@@ -48,6 +48,32 @@ async fn a_watch_that_polls_tells_who_joins_and_who_is_gone() {
         seeker.status().await.watches.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn whom_a_discovery_found_has_joined_once_for_a_stream_and_once_for_the_application() {
+    let point = own_point(120).await;
+    let at = (point.peer(), point.address.clone());
+    let (node, client) = client_of([at.clone()]).await;
+    let granted = within("grant", client.register(namespace("ns"), ttl(600))).await;
+    granted.expect("granted");
+    let mut config = quick();
+    config.client.push = false;
+    let (seeking, seeker) = client_of_with(config, [at]).await;
+    let found = within("listing", seeker.discover(scope("ns"), None)).await;
+    assert_eq!(found.expect("listed").peers[0].peer(), node.peer);
+
+    let is_joined = |event: &Event| matches!(event, Event::Joined(it) if it.peer() == node.peer);
+    assert_eq!(seeking.count(is_joined), 0, "nobody watched");
+    let mut watch = seeker.watch(scope("ns")).await.expect("room");
+    let event = within("event", watch.next()).await;
+    assert!(matches!(event, Some(WatchEvent::Joined(it)) if it.peer() == node.peer));
+
+    let left = within("end", client.unregister(namespace("ns"))).await;
+    assert_eq!(left, Ok(()));
+    let event = within("event", watch.next()).await;
+    assert!(matches!(event, Some(WatchEvent::Gone { peer, .. }) if peer == node.peer));
+    assert_eq!(seeking.count(is_joined), 1);
 }
 
 #[tokio::test]

@@ -324,6 +324,18 @@ impl Client {
         joined
     }
 
+    /// Tells of whom a watch that begins finds in the cache, if no other watch told it.
+    pub(super) fn tell_known(&mut self, now: Time, scope: &Scope) {
+        // Nobody is told gone who was not told there.
+        self.fire(now, Task::Cache);
+        for found in self.cache.valid_peers(now, scope, None) {
+            if !self.is_watched(&found.namespace) {
+                let until = self.timeline.leave(found.until);
+                self.tell(Event::Joined(Discovered { until, ..found }));
+            }
+        }
+    }
+
     pub(super) fn tell_gone(
         &mut self,
         gone: impl IntoIterator<Item = (Namespace, PeerId)>,

@@ -207,7 +207,8 @@ impl Client {
         self.cancel_all(now, &out);
     }
 
-    /// Polls a scope at every point, and tells who joins, is renewed, and is gone.
+    /// Polls a scope at every point, and tells who joins, is renewed, and is gone. Who is in the
+    /// cache already has joined.
     ///
     /// # Errors
     ///
@@ -220,6 +221,7 @@ impl Client {
             return Ok(());
         }
         check_room("watches", self.watched.len(), self.config.watches_max)?;
+        self.tell_known(now, scope);
         self.watched.insert(scope.clone());
         let points: Vec<_> = self.points.keys().copied().collect();
         for point in points {

@@ -68,7 +68,7 @@ pub enum Event {
         /// Why it is known.
         reason: GoneReason,
     },
-    /// A watched namespace has a peer that was not there before.
+    /// A watched namespace has a peer that was not there before, or was when the watch began.
     Joined(Discovered),
     /// A registration was not renewed in time: its deadline is past.
     Lapsed {

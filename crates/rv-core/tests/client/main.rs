@@ -20,4 +20,5 @@ mod registrations;
 mod samples;
 mod server;
 mod stalls;
+mod watch_start;
 mod watches;
