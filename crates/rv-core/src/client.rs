@@ -47,6 +47,7 @@
 //! - Records that are signed are verified here. Unsigned ones are taken for what a point says.
 //! - Every map is bounded by [`ClientConfig`].
 
+mod addresses;
 mod answers;
 mod cache;
 mod calls;
@@ -103,6 +104,7 @@ pub struct Client {
     dice: Dice,
     timeline: Timeline,
     addresses: Arc<[Multiaddr]>,
+    moves: addresses::Moves,
     points: BTreeMap<PeerId, Point>,
     /// What is registered at every point, also at those that are added later.
     wishes: BTreeMap<Namespace, Ttl>,
@@ -143,6 +145,7 @@ impl Client {
             dice: Dice::new(seed),
             timeline: Timeline::default(),
             addresses: Arc::from([]),
+            moves: addresses::Moves::default(),
             points: BTreeMap::new(),
             wishes: BTreeMap::new(),
             watched: BTreeSet::new(),

@@ -1,10 +1,8 @@
 //! What the application asks for.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use libp2p_identity::PeerId;
-use multiaddr::{Multiaddr, Protocol};
 use rv_proto::{Namespace, Scope, Time};
 
 use super::lookup::Lookup;
@@ -53,45 +51,6 @@ impl Client {
         let gone = self.cache.forget_point(point);
         self.tell_gone(gone, GoneReason::PointRemoved);
         self.schedule_expiry();
-    }
-
-    /// Sets the addresses under which this peer is reached from outside.
-    ///
-    /// The peer's own id at their end is cut off, and what is above
-    /// [`ClientConfig::ADDRESSES_MAX`] is left out. The first addresses are registered at once,
-    /// changed ones after [`ClientConfig::address_debounce`].
-    pub fn set_addresses(&mut self, now: Time, addresses: impl IntoIterator<Item = Multiaddr>) {
-        let now = self.timeline.enter(now);
-        let addresses = self.normalize(addresses);
-        if addresses == self.addresses {
-            return;
-        }
-        let had_some = !self.addresses.is_empty();
-        self.addresses = addresses;
-        if !had_some {
-            self.settle_addresses(now);
-        } else if !self.agenda.contains(&Task::Addresses) {
-            let at = now.saturating_add(self.config.address_debounce);
-            self.agenda.set(Task::Addresses, Some(at));
-        }
-    }
-
-    /// Sets other addresses for one point, such as one on this machine; with `None` those of
-    /// [`set_addresses`](Self::set_addresses) again.
-    pub fn set_addresses_at(
-        &mut self,
-        now: Time,
-        point: PeerId,
-        addresses: Option<Vec<Multiaddr>>,
-    ) {
-        let now = self.timeline.enter(now);
-        let addresses = addresses.map(|addresses| self.normalize(addresses));
-        if let Some(it) = self.points.get_mut(&point)
-            && it.addresses != addresses
-        {
-            it.addresses = addresses;
-            self.settle_addresses(now);
-        }
     }
 
     /// Registers in a namespace and stays registered until [`unregister`](Self::unregister).
@@ -367,18 +326,6 @@ impl Client {
         for point in freed {
             self.pump(now, point);
         }
-    }
-
-    fn normalize(&self, addresses: impl IntoIterator<Item = Multiaddr>) -> Arc<[Multiaddr]> {
-        let without_peer = |mut address: Multiaddr| {
-            if matches!(address.iter().last(), Some(Protocol::P2p(peer)) if peer == self.local) {
-                address.pop();
-            }
-            address
-        };
-        let all: BTreeSet<_> = addresses.into_iter().map(without_peer).collect();
-        let usable = all.into_iter().filter(|address| !address.is_empty());
-        usable.take(ClientConfig::ADDRESSES_MAX).collect()
     }
 
     fn targets(&self, target: Target) -> Result<Vec<PeerId>, StartError> {

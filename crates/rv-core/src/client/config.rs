@@ -22,8 +22,13 @@ pub struct ClientConfig {
     pub refresh_margin: Duration,
     /// How long changed addresses may still change before they are registered. Default 2 s: a
     /// listener that starts on several interfaces is done by then. Higher means fewer REGISTERs
-    /// and stale addresses for longer.
+    /// and stale addresses for longer. While they go on changing, each time is twice the one
+    /// before.
     pub address_debounce: Duration,
+    /// The longest of these times, and how long addresses have to rest before the first counts
+    /// again. Default 2 min: an address that comes and goes for ever makes no more than 30
+    /// REGISTERs an hour.
+    pub address_debounce_max: Duration,
     /// The first pause after a failure. Default 1 s. Pauses double from here, each cut at random
     /// by up to a half.
     pub backoff_min: Duration,
@@ -177,6 +182,11 @@ impl ClientConfig {
     /// Says which of them does not.
     pub fn validate(&self) -> Result<(), ClientConfigError> {
         let order = [
+            (
+                "address_debounce",
+                self.address_debounce,
+                self.address_debounce_max,
+            ),
             ("backoff", self.backoff_min, self.backoff_max),
             ("poll", self.poll_min, self.poll_max),
             (
@@ -234,6 +244,7 @@ impl Default for ClientConfig {
             push: true,
             refresh_margin: Duration::from_secs(10),
             address_debounce: Duration::from_secs(2),
+            address_debounce_max: Duration::from_secs(2 * 60),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(5 * 60),
             request_timeout: Duration::from_secs(30),

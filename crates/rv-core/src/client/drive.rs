@@ -15,7 +15,7 @@ impl Client {
     /// Does what a timer was for.
     pub(super) fn fire(&mut self, now: Time, task: Task) {
         match task {
-            Task::Addresses => self.settle_addresses(now),
+            Task::Addresses => self.addresses_rested(now),
             Task::Cache => {
                 let gone = self.cache.expire(now);
                 self.tell_gone(gone, GoneReason::Expired);
@@ -176,21 +176,6 @@ impl Client {
             cause,
             retry_at: None,
         });
-    }
-
-    /// Registers where the addresses are others than those that are registered.
-    pub(super) fn settle_addresses(&mut self, now: Time) {
-        self.agenda.set(Task::Addresses, None);
-        let points: Vec<_> = self.points.keys().copied().collect();
-        for point in points {
-            if let Some(it) = self.points.get_mut(&point) {
-                let addresses = it.addresses.as_ref().unwrap_or(&self.addresses);
-                for registration in it.registrations.values_mut() {
-                    registration.addresses_settled(now, addresses);
-                }
-                self.reschedule_all(now, point);
-            }
-        }
     }
 
     /// A request went unanswered because its point cannot be reached.

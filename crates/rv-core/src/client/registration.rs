@@ -181,14 +181,24 @@ impl Registration {
         }
     }
 
-    /// Registers anew if it is registered with other addresses, or waits for some.
+    /// Registers if it waits for an address.
+    pub(super) fn address_found(&mut self, now: Time, addresses: &Arc<[Multiaddr]>) {
+        let has_waited = matches!(self.last_failure, Some((_, Cause::NoAddress)));
+        if self.is_wanted() && has_waited && !addresses.is_empty() && self.flight.is_none() {
+            self.next_at = Some(now);
+        }
+    }
+
+    /// Registers anew if it is registered with other addresses, or waits for some. After a failure
+    /// that is left to the next attempt: changes are no way round its pause.
     pub(super) fn addresses_settled(&mut self, now: Time, addresses: &Arc<[Multiaddr]>) {
+        self.address_found(now, addresses);
         if !self.is_wanted() || addresses.is_empty() || self.flight.is_some() {
             return;
         }
-        let has_waited = matches!(self.last_failure, Some((_, Cause::NoAddress)));
+        let is_resting = self.failures > 0 && self.next_at.is_some();
         let has_moved = |held: &Held| held.addresses != *addresses;
-        if has_waited || self.held.as_ref().is_some_and(has_moved) {
+        if !is_resting && self.held.as_ref().is_some_and(has_moved) {
             self.next_at = Some(now);
         }
     }
