@@ -79,6 +79,10 @@ pub struct ClientConfig {
     /// Pages of one listing. Default 1,000: there are points that give 64 entries a page. Above it
     /// the listing ends with [`Bound::Pages`](super::Bound::Pages).
     pub listing_pages_max: usize,
+    /// How long one listing at one point may take. Default 5 min: 50,000 entries in pages of 64, or
+    /// ten pages that each come as late as they may. The page that comes after it is told; then the
+    /// listing ends with [`Bound::Time`](super::Bound::Time), and its cookie goes on.
+    pub listing_time_max: Duration,
     /// Bytes of a cookie. Default 1,024: the longest known are below 300.
     pub cookie_bytes_max: usize,
     /// Points. Default 64: each is dialled.
@@ -201,6 +205,7 @@ impl ClientConfig {
         let least = Duration::from_millis(100);
         let durations = [
             ("backoff_min", self.backoff_min),
+            ("listing_time_max", self.listing_time_max),
             ("poll_min", self.poll_min),
             ("relist_interval", self.relist_interval),
             ("request_timeout_min", self.request_timeout_min),
@@ -260,6 +265,7 @@ impl Default for ClientConfig {
             listing_entries_max: 50_000,
             listing_bytes_max: 96 << 20,
             listing_pages_max: 1_000,
+            listing_time_max: Duration::from_secs(5 * 60),
             cookie_bytes_max: 1_024,
             points_max: 64,
             registrations_max: 1_000,

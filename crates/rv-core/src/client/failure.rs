@@ -114,6 +114,12 @@ pub enum Bound {
         /// The bound.
         max: usize,
     },
+    /// [`ClientConfig::listing_time_max`].
+    #[error("not done after {max:?}")]
+    Time {
+        /// The bound.
+        max: Duration,
+    },
     /// [`ClientConfig::straggler_wait_total`]: another point was done long ago, and this one still
     /// gave pages. Its cookie goes on where it was cut.
     #[error("not done {max:?} after another point was")]

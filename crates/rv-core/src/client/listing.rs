@@ -15,6 +15,8 @@ use super::{Bound, Breach, CacheLimits, Cause, ClientConfig, PeerCache};
 pub(super) struct Listing {
     cookie: Option<Bytes>,
     is_full: bool,
+    began_at: Time,
+    /// When what is listed began, which a refused cookie makes later than the listing.
     started_at: Time,
     restarted: bool,
     pages: usize,
@@ -51,6 +53,7 @@ impl Listing {
         Self {
             is_full: cookie.is_none(),
             cookie,
+            began_at: now,
             started_at: now,
             restarted: false,
             pages: 0,
@@ -118,6 +121,10 @@ impl Listing {
         }
         if self.pages >= pages {
             return Step::End(Some(Bound::Pages { max: pages }.into()));
+        }
+        let max = config.listing_time_max;
+        if now.saturating_since(self.began_at) >= max {
+            return Step::End(Some(Bound::Time { max }.into()));
         }
         Step::Next
     }

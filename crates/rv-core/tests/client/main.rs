@@ -12,6 +12,7 @@ mod discovery;
 mod driver;
 mod hostile;
 mod leaving;
+mod listing_time;
 mod moving;
 mod network;
 mod outages;
