@@ -67,6 +67,11 @@ pub(crate) enum Command {
     Closed {
         reply: Reply<()>,
     },
+    Registration {
+        point: PeerId,
+        namespace: Namespace,
+        reply: Reply<Option<RegistrationStatus>>,
+    },
     RemovePoint {
         point: PeerId,
         reply: Reply<()>,

@@ -9,7 +9,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use libp2p_core::Multiaddr;
 use libp2p_identity::PeerId;
 use rv_core::client::{
-    DiscoverOptions, Discovered, Grant, Listed, Pages, RegisterOptions, StartError, Target,
+    DiscoverOptions, Discovered, Grant, Listed, Pages, RegisterOptions, RegistrationStatus,
+    StartError, Target,
 };
 use rv_proto::{Namespace, Scope, Ttl};
 
@@ -283,6 +284,20 @@ impl Point {
             ttl,
             ..RegisterOptions::default()
         };
+        self.register_with(namespace, options).await
+    }
+
+    /// Registers as [`register`](Self::register) does, and waits for an address first if `options`
+    /// say so.
+    ///
+    /// # Errors
+    ///
+    /// Says what the point did. The client goes on trying all the same, until `unregister`.
+    pub async fn register_with(
+        &self,
+        namespace: Namespace,
+        options: RegisterOptions,
+    ) -> Result<Ttl, RegisterError> {
         let client = &self.client;
         let grants = client.register_at(self.target, namespace, options).await?;
         let here = grants.iter().find(|grant| grant.point == self.point);
@@ -320,6 +335,19 @@ impl Point {
         let cookie = found.points.into_iter().find_map(|it| it.cookie);
         let peers = found.peers;
         Ok(Page { peers, cookie })
+    }
+
+    /// How the registration in a namespace stands at this point: until when, when it is refreshed,
+    /// and what failed last. `None` if it is not wanted and not being taken out, or the client's
+    /// swarm is gone.
+    pub async fn status(&self, namespace: Namespace) -> Option<RegistrationStatus> {
+        let point = self.point;
+        let command = |reply| Command::Registration {
+            point,
+            namespace,
+            reply,
+        };
+        self.client.call(command).await.unwrap_or_default()
     }
 
     /// Forgets this point: no refresh, no polls. Nothing is unregistered: registrations stand until

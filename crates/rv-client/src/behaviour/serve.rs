@@ -48,6 +48,13 @@ impl Behaviour {
                     self.calls.wait_for_end(reply);
                 }
             }
+            Command::Registration {
+                point,
+                namespace,
+                reply,
+            } => {
+                let _ = reply.send(self.machine.registration(&point, &namespace));
+            }
             Command::RemovePoint { point, reply } => {
                 self.remove_point(point);
                 let _ = reply.send(());

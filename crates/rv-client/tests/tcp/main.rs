@@ -3,6 +3,7 @@
 mod dialling;
 mod every_dialect;
 mod hostile;
+mod one_point;
 mod own_point;
 mod protocols;
 mod pushing;
