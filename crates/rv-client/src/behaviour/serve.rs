@@ -109,7 +109,7 @@ impl Behaviour {
         }
     }
 
-    fn watch_with(&mut self, scope: Scope, queue: Arc<Queue>) -> Result<(), StartError> {
+    pub(super) fn watch_with(&mut self, scope: Scope, queue: Arc<Queue>) -> Result<(), StartError> {
         self.calls.check_watches()?;
         self.machine.watch(self.clock.now(), &scope)?;
         // What is on its way to the watches of others is in the cache: this one begins with that.

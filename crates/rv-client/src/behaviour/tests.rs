@@ -4,10 +4,15 @@ use libp2p_swarm::DialError;
 use rv_core::client::{
     Client as Machine, ClientConfig, DiscoverOptions, Failure, RequestId, Target, Wanted,
 };
-use rv_proto::{Dialect, Namespace, PeerRecord, Record, Scope, Time, UnverifiedRecord};
+use rv_proto::{
+    Dialect, DiscoverResponse, Entry, Namespace, PeerRecord, Record, Response, Scope, Status, Time,
+    UnverifiedRecord,
+};
 
 use super::*;
 use crate::handler::Message;
+use crate::watch::Queue;
+use crate::{Watch, WatchEvent};
 
 fn found(record: Record) -> Discovered {
     Discovered {
@@ -46,6 +51,54 @@ fn siblings_are_told_verified_addresses_once_and_unverified_ones_never() {
     let plain = Record::plain(&PeerId::random(), &[address()]);
     behaviour.tell(Event::Joined(found(plain)));
     assert_eq!(told(&mut behaviour), []);
+}
+
+#[test]
+fn a_stream_begins_with_whom_a_discovery_found_and_tells_it_once() {
+    let behaviour = Behaviour::new(Keypair::generate_ed25519(), Config::default());
+    let mut behaviour = behaviour.expect("a good configuration");
+    let (now, key) = (behaviour.clock.now(), Keypair::generate_ed25519());
+    let scope = Scope::Namespace(Namespace::new("ns").expect("a namespace"));
+    let machine = &mut behaviour.machine;
+    machine.add_point(now, PeerId::random()).expect("room");
+    let options = DiscoverOptions::default();
+    let asked = machine.discover(now, Target::Every, &scope, options);
+    asked.expect("starts");
+    let Some(Output::Request { id, .. }) = machine.poll_output() else {
+        panic!("nothing is asked");
+    };
+    let record = PeerRecord {
+        peer: key.public().into(),
+        seq: 1,
+        addresses: vec![address()],
+    };
+    let listed = Entry {
+        namespace: Some(b"ns".as_slice().into()),
+        record: Some(record.seal(Dialect::Standard, &key).expect("signed")),
+        ttl_secs: Some(600),
+        verified: None,
+    };
+    let page = DiscoverResponse {
+        entries: vec![listed],
+        cookie: None,
+        status: Status::OK,
+        status_text: String::new(),
+    };
+    machine.handle_response(now, id, Response::Discover(page));
+
+    let queue = Arc::new(Queue::default());
+    let watched = behaviour.watch_with(scope.clone(), Arc::clone(&queue));
+    watched.expect("room");
+    let mut watch = Watch::new(scope, queue, mpsc::channel(1).0);
+    let first = watch.next().now_or_never();
+    assert!(matches!(first, Some(Some(WatchEvent::Joined(found))) if found.peer() == record.peer));
+    while let Some(output) = behaviour.machine.poll_output() {
+        behaviour.perform(output);
+    }
+    assert_eq!(watch.next().now_or_never(), None);
+    let is_joined =
+        |action: &&ToSwarm<_, _>| matches!(action, ToSwarm::GenerateEvent(Event::Joined(_)));
+    assert_eq!(behaviour.actions.iter().filter(is_joined).count(), 1);
 }
 
 #[test]
