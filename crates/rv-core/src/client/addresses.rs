@@ -37,9 +37,9 @@ impl Client {
     /// Sets the addresses under which this peer is reached from outside.
     ///
     /// The peer's own id at their end is cut off, and what is above
-    /// [`ClientConfig::ADDRESSES_MAX`] is left out. What waits for an address is registered at once.
-    /// What is registered with others is registered anew after [`ClientConfig::address_debounce`],
-    /// and while they go on changing, after longer pauses.
+    /// [`ClientConfig::ADDRESSES_MAX`] is left out. What waits for an address is registered at
+    /// once. What is registered with others is registered anew after
+    /// [`ClientConfig::address_debounce`], and while they go on changing, after longer pauses.
     pub fn set_addresses(&mut self, now: Time, addresses: impl IntoIterator<Item = Multiaddr>) {
         let now = self.timeline.enter(now);
         let addresses = self.normalize(addresses);

@@ -63,15 +63,14 @@ fn a_watch_at_a_slow_point_goes_on_from_its_cookie_at_the_next_poll() {
     let sent = driver.request();
     assert_eq!(give_slowly(&mut driver, sent), 11);
     let max = ClientConfig::default().listing_time_max;
-    let cause = Cause::Bound(Bound::Time { max });
     let events = driver.events();
-    assert!(
-        matches!(&events[..], [Event::Joined(_), Event::WatchFailed { cause: told, .. }] if *told == cause),
-        "{events:?}"
-    );
+    let [Event::Joined(_), Event::WatchFailed { cause, .. }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*cause, Cause::Bound(Bound::Time { max }));
     let next = driver.sleep_until_request();
-    assert!(
-        matches!(&next.request, Wanted::Discover { cookie: Some(cookie), .. } if &cookie[..] == b"11"),
-        "{next:?}"
-    );
+    let Wanted::Discover { cookie, .. } = &next.request else {
+        panic!("{next:?}");
+    };
+    assert_eq!(cookie.as_deref(), Some(&b"11"[..]));
 }
