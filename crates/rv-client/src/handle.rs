@@ -112,7 +112,9 @@ impl Client {
     /// Lists a scope at every point, merged. A dead point delays the others no longer than
     /// [`ClientConfig::straggler_wait`](rv_core::client::ClientConfig::straggler_wait); a slow one
     /// that gives page after page, no longer than
-    /// [`ClientConfig::straggler_wait_total`](rv_core::client::ClientConfig::straggler_wait_total).
+    /// [`ClientConfig::straggler_wait_total`](rv_core::client::ClientConfig::straggler_wait_total),
+    /// and where there is no other, than
+    /// [`ClientConfig::listing_time_max`](rv_core::client::ClientConfig::listing_time_max).
     /// To drop the future ends the requests.
     ///
     /// # Errors

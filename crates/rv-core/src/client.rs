@@ -44,6 +44,10 @@
 //!   the application asks for tries at once, and so does [`Client::handle_connected`].
 //! - A point that dies delays nobody: the machines of others do not know of it, and a discovery
 //!   waits for slow points only for a moment after the first is done.
+//! - A listing ends at the end of the list, or at a [`Bound`] on its entries, bytes, pages or time:
+//!   with a cookie to go on with, which a watch does at its next poll.
+//! - While addresses go on changing they are registered ever more seldom, and a point that refused
+//!   is asked again after its pause, not sooner because of them.
 //! - Records that are signed are verified here. Unsigned ones are taken for what a point says.
 //! - Every map is bounded by [`ClientConfig`].
 
