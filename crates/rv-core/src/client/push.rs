@@ -17,7 +17,9 @@ use super::{
 /// The side of a watch that subscribes.
 ///
 /// While a subscription is open nothing is polled. When it ends, the watch polls at once, which
-/// also shows whether the point is there at all, and subscribes again after a pause.
+/// also shows whether the point is there at all, and subscribes again after a pause. One that
+/// brought nothing to go on from leaves the polls as they were: a point that refuses or breaks
+/// every subscription is polled and listed like one that offers none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Push {
     /// Whether the point is known to offer it.
@@ -34,6 +36,8 @@ pub(super) struct Push {
 pub(super) struct Open {
     pub(super) pending: Pending,
     heartbeat: Duration,
+    /// Whether it brought a cookie.
+    has_cookie: bool,
     /// When the snapshot under way began.
     reset_at: Option<Time>,
     /// Changes since the window began.
@@ -123,6 +127,7 @@ impl Client {
         let open = Open {
             pending,
             heartbeat,
+            has_cookie: false,
             reset_at: None,
             changes: 0,
             window_at: now,
@@ -182,8 +187,10 @@ impl Client {
         }
         let watches = self.points.get_mut(&point).map(|it| &mut it.watches);
         if let Some(watch) = watches.and_then(|all| all.get_mut(scope))
+            && let Some(open) = self.pushes.get_mut(&id)
             && let Some(cookie) = update.cookie
         {
+            open.has_cookie = true;
             watch.push.cookie = Some(cookie);
             watch.push.failures = 0;
             watch.pushed();
@@ -200,10 +207,10 @@ impl Client {
     /// A subscription is over, or was never begun. Returns whether it was one.
     pub(super) fn push_ended(&mut self, now: Time, id: RequestId, cause: &Cause) -> bool {
         let open = self.pushes.remove(&id);
-        let pending = match open {
+        let (pending, has_cookie) = match open {
             Some(open) => {
                 self.agenda.set(Task::Request(id), None);
-                open.pending
+                (open.pending, open.has_cookie)
             }
             None => {
                 let asked = self.requests.get(&id);
@@ -213,11 +220,11 @@ impl Client {
                 let Some(pending) = self.take(id) else {
                     return false;
                 };
-                // Whether the point is there at all, the poll that follows will tell.
+                // Whether the point is there at all, the next poll will tell.
                 if let Some(it) = self.points.get_mut(&pending.point) {
                     it.landed(id);
                 }
-                pending
+                (pending, false)
             }
         };
         let (point, work) = (pending.point, pending.work);
@@ -227,7 +234,10 @@ impl Client {
         let watches = self.points.get_mut(&point).map(|it| &mut it.watches);
         if let Some(watch) = watches.and_then(|all| all.get_mut(scope)) {
             watch.push.ended(now, &self.config, &mut self.dice, cause);
-            watch.poll_now(now, &self.config, id);
+            watch.unsubscribed(id);
+            if has_cookie {
+                watch.poll_now(now, &self.config);
+            }
         }
         self.reschedule(now, point, &work);
         self.pump(now, point);
@@ -252,7 +262,7 @@ impl Client {
             if let Work::Watch(scope) = work
                 && let Some(watch) = watches.and_then(|all| all.get_mut(&scope))
             {
-                watch.poll_now(now, &self.config, id);
+                watch.unsubscribed(id);
             }
         }
     }

@@ -147,9 +147,13 @@ impl Watch {
         self.last_failure = None;
     }
 
-    /// Goes on with polls after a subscription that was out as `id`.
-    pub(super) fn poll_now(&mut self, now: Time, config: &ClientConfig, id: RequestId) {
+    /// The subscription that was out as `id` is over.
+    pub(super) fn unsubscribed(&mut self, id: RequestId) {
         self.flight.take_if(|flight| *flight == id);
+    }
+
+    /// Goes on with polls after a subscription that told everything up to its cookie.
+    pub(super) fn poll_now(&mut self, now: Time, config: &ClientConfig) {
         if let Some(cookie) = self.push.cookie() {
             self.cookie = Some(cookie.clone());
             self.relist_at = now.saturating_add(config.relist_interval);

@@ -18,6 +18,7 @@ mod network;
 mod outages;
 mod points;
 mod push;
+mod push_ends;
 mod registrations;
 mod samples;
 mod server;

@@ -11,31 +11,31 @@ use crate::driver::{Driver, Sent};
 use crate::samples::{chat, entry, in_chat, name, page, peer, point};
 
 /// A client that watches at one point with the extension.
-fn watching() -> Driver {
+pub(crate) fn watching() -> Driver {
     let mut driver = Driver::new(1);
     identify(&mut driver);
     driver.client.watch(driver.now, &in_chat()).expect("room");
     driver
 }
 
-fn identify(driver: &mut Driver) {
+pub(crate) fn identify(driver: &mut Driver) {
     driver
         .client
         .handle_identified(driver.now, point(1), "rv/1", &[EXTENSION_PROTOCOL]);
 }
 
-fn subscribe(cookie: Option<&'static str>) -> Wanted {
+pub(crate) fn subscribe(cookie: Option<&'static str>) -> Wanted {
     Wanted::Subscribe {
         scope: in_chat(),
         cookie: cookie.map(Bytes::from),
     }
 }
 
-fn is_poll(sent: &Sent) -> bool {
+pub(crate) fn is_poll(sent: &Sent) -> bool {
     matches!(sent.request, Wanted::Discover { .. })
 }
 
-fn begun(driver: &mut Driver, id: RequestId) {
+pub(crate) fn begun(driver: &mut Driver, id: RequestId) {
     let response = SubscribeResponse {
         subscription_type: Some(UPDATES_TYPE.into()),
         heartbeat_secs: Some(30),
@@ -47,12 +47,16 @@ fn begun(driver: &mut Driver, id: RequestId) {
         .handle_pushed(driver.now, id, Pushed::response(response));
 }
 
-fn push(driver: &mut Driver, id: RequestId, update: SubscriptionUpdate) {
+pub(crate) fn push(driver: &mut Driver, id: RequestId, update: SubscriptionUpdate) {
     let pushed = Pushed::update(None, &subscribe(None), update);
     driver.client.handle_pushed(driver.now, id, pushed);
 }
 
-fn update(entries: Vec<Entry>, removals: &[u8], cookie: &'static str) -> SubscriptionUpdate {
+pub(crate) fn update(
+    entries: Vec<Entry>,
+    removals: &[u8],
+    cookie: &'static str,
+) -> SubscriptionUpdate {
     let removal = |number: &u8| Removal {
         namespace: Some("chat".into()),
         peer: Some(peer(*number).to_bytes().into()),
@@ -66,19 +70,19 @@ fn update(entries: Vec<Entry>, removals: &[u8], cookie: &'static str) -> Subscri
     }
 }
 
-fn snapshot(entries: Vec<Entry>, cookie: &'static str) -> SubscriptionUpdate {
+pub(crate) fn snapshot(entries: Vec<Entry>, cookie: &'static str) -> SubscriptionUpdate {
     SubscriptionUpdate {
         is_reset: true,
         ..update(entries, &[], cookie)
     }
 }
 
-fn refusal(status: Status) -> Response {
+pub(crate) fn refusal(status: Status) -> Response {
     Response::Subscribe(SubscribeResponse::refused(status, "no".into()))
 }
 
 /// A subscription with a snapshot of two, which are told.
-fn open() -> (Driver, RequestId) {
+pub(crate) fn open() -> (Driver, RequestId) {
     let mut driver = watching();
     let sent = driver.request();
     assert_eq!(sent.request, subscribe(None));
@@ -96,7 +100,7 @@ fn open() -> (Driver, RequestId) {
     (driver, sent.id)
 }
 
-fn gone(number: u8, reason: GoneReason) -> Event {
+pub(crate) fn gone(number: u8, reason: GoneReason) -> Event {
     Event::Gone {
         namespace: chat(),
         peer: peer(number),

@@ -1,0 +1,77 @@
+//! Subscriptions that end or are refused, again and again, and what a watch does meanwhile.
+
+use rv_core::client::{ClientConfig, Failure, RequestId, Wanted};
+use rv_proto::Status;
+
+use crate::driver::Driver;
+use crate::push::{begun, identify, open, refusal};
+use crate::samples::{in_chat, page};
+
+/// Polls, and those of them that list everything.
+#[derive(Debug)]
+struct Count {
+    polls: usize,
+    listings: usize,
+}
+
+/// Six hours at a point that answers every poll with nothing new, and every subscription so.
+fn six_hours(driver: &mut Driver, subscribed: impl Fn(&mut Driver, RequestId)) -> Count {
+    let mut count = Count {
+        polls: 0,
+        listings: 0,
+    };
+    let end_secs = driver.now.as_millis() / 1_000 + 6 * 3_600;
+    for _ in 0..10_000 {
+        for sent in driver.requests() {
+            if let Wanted::Discover { cookie, .. } = &sent.request {
+                count.polls += 1;
+                count.listings += usize::from(cookie.is_none());
+                driver.answer(sent.id, page(Vec::new(), "p"));
+            } else {
+                subscribed(driver, sent.id);
+            }
+        }
+        if driver.now.as_millis() / 1_000 >= end_secs {
+            return count;
+        }
+        driver.sleep();
+    }
+    panic!("it never rests");
+}
+
+fn assert_as_good_as_polling(count: &Count) {
+    let config = ClientConfig {
+        push: false,
+        ..ClientConfig::default()
+    };
+    let mut polling = Driver::with(config, 1);
+    identify(&mut polling);
+    polling.client.watch(polling.now, &in_chat()).expect("room");
+    let usual = six_hours(&mut polling, |_, _| panic!("it polls"));
+    let is_near = |one: usize, other: usize| one.abs_diff(other) * 10 <= other;
+    assert!(
+        is_near(count.polls, usual.polls) && is_near(count.listings, usual.listings),
+        "{count:?} instead of {usual:?}"
+    );
+}
+
+#[test]
+fn a_point_that_refuses_every_subscription_is_listed_like_one_that_offers_none() {
+    let (mut driver, id) = open();
+    driver.fail(id, Failure::EndOfStream);
+    let count = six_hours(&mut driver, |driver, id| {
+        driver.answer(id, refusal(Status::UNAVAILABLE));
+    });
+    assert_as_good_as_polling(&count);
+}
+
+#[test]
+fn a_point_that_breaks_every_subscription_is_listed_like_one_that_offers_none() {
+    let (mut driver, id) = open();
+    driver.fail(id, Failure::EndOfStream);
+    let count = six_hours(&mut driver, |driver, id| {
+        begun(driver, id);
+        driver.fail(id, Failure::EndOfStream);
+    });
+    assert_as_good_as_polling(&count);
+}
