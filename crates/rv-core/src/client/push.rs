@@ -40,7 +40,7 @@ pub(super) struct Open {
     has_cookie: bool,
     /// When the snapshot under way began.
     reset_at: Option<Time>,
-    /// Changes since the window began.
+    /// Changes, and updates without any, since the window began.
     changes: usize,
     window_at: Time,
 }
@@ -158,7 +158,8 @@ impl Client {
             open.window_at = now;
             open.changes = 0;
         }
-        open.changes += update.count;
+        // An update of nothing is work too.
+        open.changes += update.count.max(1);
         if update.is_reset {
             open.reset_at = Some(now);
         }

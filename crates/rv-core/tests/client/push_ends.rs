@@ -1,10 +1,10 @@
 //! Subscriptions that end or are refused, again and again, and what a watch does meanwhile.
 
-use rv_core::client::{ClientConfig, Failure, RequestId, Wanted};
-use rv_proto::Status;
+use rv_core::client::{ClientConfig, Failure, Output, RequestId, Wanted};
+use rv_proto::{Status, SubscriptionUpdate};
 
 use crate::driver::Driver;
-use crate::push::{begun, identify, open, refusal};
+use crate::push::{begun, identify, open, push, refusal, subscribe};
 use crate::samples::{in_chat, page};
 
 /// Polls, and those of them that list everything.
@@ -74,4 +74,53 @@ fn a_point_that_breaks_every_subscription_is_listed_like_one_that_offers_none() 
         driver.fail(id, Failure::EndOfStream);
     });
     assert_as_good_as_polling(&count);
+}
+
+#[test]
+fn a_point_that_floods_with_nothing_is_cut_off() {
+    let (mut driver, id) = open();
+    let max = ClientConfig::default().listing_entries_max;
+    let mut taken = 0;
+    for _ in 0..100_000 {
+        push(&mut driver, id, SubscriptionUpdate::default());
+        let outputs = driver.outputs();
+        if !outputs.is_empty() {
+            assert!(
+                matches!(&outputs[..], [Output::Cancel { id: out }, Output::Request { .. }] if *out == id),
+                "{outputs:?}"
+            );
+            break;
+        }
+        taken += 1;
+    }
+    // The snapshot that it began with was of two entries.
+    assert_eq!(taken, max - 2);
+    assert!(!driver.client.watches()[0].is_pushed);
+}
+
+#[test]
+fn a_point_that_flooded_is_left_alone_as_long_as_between_two_whole_listings() {
+    let (mut driver, id) = open();
+    for _ in 0..ClientConfig::default().listing_entries_max {
+        push(&mut driver, id, SubscriptionUpdate::default());
+    }
+    let ended = driver.now;
+    let mut seen = driver.request();
+    while matches!(seen.request, Wanted::Discover { .. }) {
+        driver.answer(seen.id, page(Vec::new(), "p"));
+        seen = driver.sleep_until_request();
+    }
+    assert_eq!(seen.request, subscribe(Some("a")));
+    let waited = driver.now.saturating_since(ended).as_secs();
+    assert!((780..=900).contains(&waited), "{waited} s");
+}
+
+#[test]
+fn heartbeats_of_a_month_are_no_flood() {
+    let (mut driver, id) = open();
+    for _ in 0..100_000 {
+        driver.pass_secs(30);
+        push(&mut driver, id, SubscriptionUpdate::default());
+    }
+    assert!(driver.client.watches()[0].is_pushed);
 }
