@@ -3,6 +3,7 @@
 use libp2p_identity::PeerId;
 use rv_proto::{Namespace, Scope, Time};
 
+use super::calls::overlaps;
 use super::entry::{Answer, CheckedEntry, CheckedPage};
 use super::listing::Step;
 use super::operation::Operation;
@@ -143,7 +144,13 @@ impl Client {
         request: RequestId,
         mut page: CheckedPage,
     ) {
-        self.take_in(now, point, &page.entries);
+        let pushed = self.scopes_pushed(&point);
+        let is_pushed = |entry: &CheckedEntry| {
+            let mut scopes = pushed.iter();
+            scopes.any(|scope| overlaps(scope, Some(&entry.namespace)))
+        };
+        let listed = page.entries.iter().filter(|entry| !is_pushed(entry));
+        self.take_in(now, point, listed);
         for entry in &mut page.entries {
             // A point may list what was true once.
             if let Some(known) = self.cache.peer(now, &entry.namespace, entry.record.peer()) {
@@ -289,7 +296,12 @@ impl Client {
 
     /// Puts what a point lists into the cache, and tells what is news to a watch. Returns how many
     /// joined.
-    pub(super) fn take_in(&mut self, now: Time, point: PeerId, entries: &[CheckedEntry]) -> usize {
+    pub(super) fn take_in<'a>(
+        &mut self,
+        now: Time,
+        point: PeerId,
+        entries: impl IntoIterator<Item = &'a CheckedEntry>,
+    ) -> usize {
         if !self.points.contains_key(&point) {
             return 0;
         }

@@ -369,7 +369,7 @@ const fn check_room(what: &'static str, count: usize, max: usize) -> Result<(), 
     Ok(())
 }
 
-fn overlaps(scope: &Scope, namespace: Option<&Namespace>) -> bool {
+pub(super) fn overlaps(scope: &Scope, namespace: Option<&Namespace>) -> bool {
     match (scope, namespace) {
         (Scope::All, _) | (_, None) => true,
         (Scope::Namespace(watched), Some(cleared)) => watched == cleared,

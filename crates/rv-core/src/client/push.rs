@@ -36,6 +36,8 @@ pub(super) struct Push {
 pub(super) struct Open {
     pub(super) pending: Pending,
     heartbeat: Duration,
+    /// Whether it brought an update.
+    has_update: bool,
     /// Whether it brought a cookie.
     has_cookie: bool,
     /// When the snapshot under way began.
@@ -127,6 +129,7 @@ impl Client {
         let open = Open {
             pending,
             heartbeat,
+            has_update: false,
             has_cookie: false,
             reset_at: None,
             changes: 0,
@@ -158,6 +161,7 @@ impl Client {
             open.window_at = now;
             open.changes = 0;
         }
+        open.has_update = true;
         // An update of nothing is work too.
         open.changes += update.count.max(1);
         if update.is_reset {
@@ -272,6 +276,18 @@ impl Client {
     pub(super) fn is_pushed(&self, point: &PeerId, scope: &Scope) -> bool {
         let mut open = self.pushes.values().map(|open| &open.pending);
         open.any(|it| it.point == *point && matches!(&it.work, Work::Watch(of) if of == scope))
+    }
+
+    /// The scopes that a point tells of by itself: of these, what it lists may be older than what
+    /// it pushed, and who left since would be back for the rest of the ttl.
+    pub(super) fn scopes_pushed(&self, point: &PeerId) -> Vec<Scope> {
+        let open = self.pushes.values();
+        let told = open.filter(|open| open.has_update && open.pending.point == *point);
+        let scopes = told.filter_map(|open| match &open.pending.work {
+            Work::Watch(scope) => Some(scope.clone()),
+            Work::Lookup(_) | Work::Registration(_) => None,
+        });
+        scopes.collect()
     }
 
     /// Ends the subscriptions at a point that match, without a word to the application.

@@ -19,6 +19,7 @@ mod outages;
 mod points;
 mod push;
 mod push_ends;
+mod push_lookups;
 mod registrations;
 mod samples;
 mod server;
