@@ -74,16 +74,23 @@ impl Agents {
         self.0.contains_key("")
     }
 
-    /// The dialect of the program that calls itself `agent`.
+    /// The dialect that a reader reads who calls itself `agent`.
     pub fn dialect(&self, agent: &str) -> Option<Dialect> {
+        let agent = &agent[..agent.floor_char_boundary(Self::AGENT_BYTES_MAX)];
+        let named = self.named(agent);
+        named.or_else(|| is_of_go(agent).then_some(Dialect::Plain))
+    }
+
+    /// The dialect of the longest name in `agent`, if there is one in it. The form of the agent
+    /// does not count: of a point that is made with go it does not show whose protocol it speaks.
+    pub fn named(&self, agent: &str) -> Option<Dialect> {
         let agent = &agent[..agent.floor_char_boundary(Self::AGENT_BYTES_MAX)];
         let fitting = self
             .0
             .iter()
             .filter(|(name, _)| agent.contains(name.as_str()));
         let longest = fitting.max_by_key(|(name, _)| name.len());
-        let named = longest.map(|(_, dialect)| *dialect);
-        named.or_else(|| is_of_go(agent).then_some(Dialect::Plain))
+        longest.map(|(_, dialect)| *dialect)
     }
 }
 
@@ -153,6 +160,7 @@ mod tests {
             "my-app@",
         ] {
             assert_eq!(agents.dialect(agent), Some(Dialect::Plain), "{agent}");
+            assert_eq!(agents.named(agent), None, "{agent}");
         }
         for agent in [
             "@v1.0.0",

@@ -35,7 +35,7 @@ impl Tongue {
             .iter()
             .find(|(prefix, _)| protocols.iter().any(|name| name.starts_with(prefix)));
         let by_protocol = by_protocol.map(|(_, dialect)| *dialect);
-        let hint = by_protocol.or_else(|| Agents::default().dialect(agent));
+        let hint = by_protocol.or_else(|| Agents::default().named(agent));
         // Another implementation runs there now: what the one before granted says nothing.
         if let (Some(before), Some(now)) = (self.hint, hint)
             && before != now
@@ -68,7 +68,8 @@ impl Tongue {
         if self.announced || (self.learned.is_some() && self.doubts == 0) {
             return None;
         }
-        suggested(cause).filter(|dialect| !tried.contains(*dialect))
+        let is_untried = |dialect: &Dialect| !tried.contains(*dialect);
+        suggested(cause).iter().copied().find(is_untried)
     }
 
     pub(super) fn granted(&mut self, dialect: Dialect) {
@@ -78,25 +79,33 @@ impl Tongue {
 
     /// An attempt failed for good. Only what may mean the wrong dialect is a reason to doubt.
     pub(super) fn failed(&mut self, cause: &Cause) {
-        if suggested(cause).is_some() {
+        if is_about_dialect(cause) {
             self.doubts = self.doubts.saturating_add(1);
         }
     }
 }
 
-/// go answers an envelope with 101 and py with 200; rust closes the stream on all but its own.
-pub(super) fn suggested(cause: &Cause) -> Option<Dialect> {
+/// Whether the cause may mean the wrong dialect.
+pub(super) const fn is_about_dialect(cause: &Cause) -> bool {
+    !suggested(cause).is_empty()
+}
+
+/// What to try next, the likeliest first. go answers an envelope with 101 and py with 200; a point
+/// that wants an envelope answers a plain record with 101; rust closes the stream on all but its
+/// own.
+const fn suggested(cause: &Cause) -> &'static [Dialect] {
     match cause {
-        Cause::Refused(Status::INVALID_SIGNED_PEER_RECORD | Status::NOT_AUTHORIZED, _) => {
-            Some(Dialect::Plain)
+        Cause::Refused(Status::INVALID_SIGNED_PEER_RECORD, _) => {
+            &[Dialect::Plain, Dialect::Standard]
         }
-        Cause::Failed(Failure::EndOfStream) => Some(Dialect::Legacy),
+        Cause::Refused(Status::NOT_AUTHORIZED, _) => &[Dialect::Plain],
+        Cause::Failed(Failure::EndOfStream) => &[Dialect::Legacy],
         Cause::Refused(..)
         | Cause::Failed(_)
         | Cause::Bound(_)
         | Cause::Closed
         | Cause::NoAddress
-        | Cause::Withdrawn => None,
+        | Cause::Withdrawn => &[],
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use multiaddr::Multiaddr;
 use rv_proto::{Dialect, DialectSet, Namespace, Status, Time, Ttl, TtlError};
 
-use super::dialect::{Tongue, stored_seq, suggested};
+use super::dialect::{Tongue, is_about_dialect, stored_seq};
 use super::time::Dice;
 use super::{Breach, Cause, ClientConfig, RequestId, Wanted};
 
@@ -446,7 +446,7 @@ impl Registration {
         }
         // What another dialect than the right one was refused with says nothing.
         let cause = match attempt.first_cause {
-            Some(first) if suggested(&cause).is_some() => first,
+            Some(first) if is_about_dialect(&cause) => first,
             Some(_) | None => cause,
         };
         self.failures = self.failures.saturating_add(1);

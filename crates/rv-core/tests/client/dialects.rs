@@ -44,6 +44,50 @@ fn an_agent_that_is_known_is_spoken_to_in_its_dialect() {
 }
 
 #[test]
+fn a_point_is_not_taken_for_one_in_go_by_the_form_of_its_agent() {
+    for agent in ["example.org/my-point@v1.2.3", "my-point@24528bc0f"] {
+        let mut driver = identified(agent, &[]);
+        driver.register(Target::Every);
+        assert_eq!(dialect_of(&driver.request()), Dialect::Standard, "{agent}");
+    }
+}
+
+#[test]
+fn standard_follows_101_where_plain_was_tried() {
+    // A fork that keeps the name of what it forked, and wants signed records.
+    let mut driver = identified("github.com/libp2p/go-libp2p", &[]);
+    driver.register(Target::Every);
+    let sent = driver.request();
+    assert_eq!(dialect_of(&sent), Dialect::Plain);
+    driver.answer(
+        sent.id,
+        refused(
+            Status::INVALID_SIGNED_PEER_RECORD,
+            "missing signed peer record",
+        ),
+    );
+    let sent = driver.request();
+    assert_eq!(dialect_of(&sent), Dialect::Standard);
+    driver.answer(sent.id, granted(7_200));
+    driver.outputs();
+    driver.register_for(Target::Every, &name("other"), None);
+    assert_eq!(dialect_of(&driver.request()), Dialect::Standard);
+}
+
+#[test]
+fn of_plain_and_standard_each_is_tried_once() {
+    let mut driver = Driver::new(1);
+    driver.register(Target::Every);
+    for dialect in [Dialect::Standard, Dialect::Plain] {
+        let sent = driver.request();
+        assert_eq!(dialect_of(&sent), dialect);
+        let status = Status::INVALID_SIGNED_PEER_RECORD;
+        driver.answer(sent.id, refused(status, "no"));
+    }
+    assert_eq!(driver.requests().len(), 0);
+}
+
+#[test]
 fn an_announced_extension_gets_both_signed_dialects() {
     let mut driver = identified("rust-libp2p/0.47.0", &[EXTENSION_PROTOCOL]);
     driver.register(Target::Every);
