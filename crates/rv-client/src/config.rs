@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_swarm::StreamProtocol;
 use rv_core::client::dialling::{DiallingConfig, DiallingConfigError};
 use rv_core::client::{ClientConfig, ClientConfigError};
-use rv_proto::EXTENSION_PROTOCOL;
+use rv_proto::{EXTENSION_PROTOCOL, UPDATE_BYTES_MAX};
 use thiserror::Error;
 
 /// The protocol's name in the specification.
@@ -23,6 +23,12 @@ pub struct Config {
     /// The longest answer that is read, in bytes. Default 4,194,304, the longest that any known
     /// point sends.
     pub response_bytes_max: usize,
+    /// The longest update of a subscription that is read, and the longest answer to the request for
+    /// one, in bytes. Default 32,768, [`UPDATE_BYTES_MAX`]: a point makes none longer, unless an
+    /// entry is by itself, and no record of that length is taken. Above it the subscription ends
+    /// and the watch polls. Each watch has a subscription at every point that offers them, which
+    /// may hold about twice this while an update arrives: 16 MiB for 256 watches at one point.
+    pub update_bytes_max: usize,
     /// How long a stream that a point left open is kept for the next request. Default 30 s, twice
     /// the shortest pause between two polls of a watch. It keeps its connection alive as long.
     pub stream_idle_timeout: Duration,
@@ -69,6 +75,9 @@ impl Config {
         if self.response_bytes_max == 0 {
             return Err(ConfigError::ResponseBytes);
         }
+        if self.update_bytes_max == 0 {
+            return Err(ConfigError::UpdateBytes);
+        }
         self.client.validate()?;
         if let Some(dialling) = &self.dialling {
             dialling.validate()?;
@@ -83,6 +92,7 @@ impl Default for Config {
             protocols: vec![PROTOCOL],
             client: ClientConfig::default(),
             response_bytes_max: 4_194_304,
+            update_bytes_max: UPDATE_BYTES_MAX,
             stream_idle_timeout: Duration::from_secs(30),
             unregister_linger: Duration::from_secs(2),
             found_peers_max: 10_000,
@@ -113,4 +123,7 @@ pub enum ConfigError {
     /// No answer may be read.
     #[error("response_bytes_max must be at least 1")]
     ResponseBytes,
+    /// No update may be read.
+    #[error("update_bytes_max must be at least 1")]
+    UpdateBytes,
 }

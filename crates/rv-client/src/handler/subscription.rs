@@ -48,7 +48,7 @@ impl Subscription {
             return Poll::Ready(Err(Failure::EndOfStream));
         }
         loop {
-            match decode_frame(&mut self.inbound, config.response_bytes_max) {
+            match decode_frame(&mut self.inbound, config.update_bytes_max) {
                 Ok(Some(payload)) => return Poll::Ready(self.read(payload, unwanted)),
                 Ok(None) => {}
                 Err(error) => return broken(Breach::Frame(error)),

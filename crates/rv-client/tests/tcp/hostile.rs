@@ -10,5 +10,6 @@ pub(crate) mod muxed;
 mod scene;
 mod slow;
 mod stages;
+mod updates;
 mod wicked;
 mod wire;

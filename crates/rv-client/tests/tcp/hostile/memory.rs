@@ -5,7 +5,8 @@
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use rv_client::Config;
 use rv_client::rv_core::client::{Bound, CacheLimits, Cause, ClientConfig, Discovered};
 use rv_client::rv_proto::{Request, encode_frame};
 
-use super::scene::{cause_at, impatient};
+use super::scene::{cause_at, impatient, offer_push};
 use super::wicked::{Reply, WickedPoint};
 use super::wire::*;
 use crate::support::*;
@@ -107,6 +108,44 @@ async fn a_cookie_does_not_keep_the_page_that_it_came_in() {
         pages.push(page);
     }
     assert_peak(before, 48);
+}
+
+#[tokio::test]
+async fn updates_that_never_end_are_not_held_beyond_their_own_bound() {
+    if !is_alone("updates_that_never_end_are_not_held_beyond_their_own_bound") {
+        return;
+    }
+    const WATCHES: usize = 64;
+    // One byte is missing.
+    let update = varint(4_194_304).into_iter().chain(vec![0; 4_194_303]);
+    let pushed = Bytes::from(begun().into_iter().chain(update).collect::<Vec<_>>());
+    let subscribed = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&subscribed);
+    let point = WickedPoint::start(move |request| match request {
+        Request::Discover(_) => Reply::Keep(page(&[], b"").into()),
+        Request::Subscribe(_) => {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Reply::Keep(pushed.clone())
+        }
+        Request::Register(_) | Request::Unregister(_) => Reply::Silence,
+    })
+    .await;
+    let (node, client) = client_of_with(impatient(), [point.at.clone()]).await;
+    let (before, _) = resident_mib();
+    let mut watches = Vec::new();
+    for number in 0..WATCHES {
+        let watch = client.watch(scope(&number.to_string())).await;
+        watches.push(watch.expect("room"));
+    }
+    offer_push(&node, &point).await;
+    // Each watch gives up and tries anew, or holds what came.
+    eventually("subscriptions", async || {
+        let is_over = subscribed.load(Ordering::Relaxed) >= 3 * WATCHES;
+        (is_over || resident_mib().1 - before > 160).then_some(())
+    })
+    .await;
+    // What streams hold that are not read, at either end.
+    assert_peak(before, 96);
 }
 
 /// A page of a thousand peers that no page before had, with four addresses each.

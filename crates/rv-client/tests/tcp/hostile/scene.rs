@@ -7,12 +7,13 @@ use libp2p::{Multiaddr, PeerId};
 use rv_client::rv_core::client::{
     Bound, Cause, ClientConfig, DiscoverOptions, Discovered, Event, Failure, Listed, Skip, Target,
 };
-use rv_client::rv_proto::{Scope, Status};
+use rv_client::rv_proto::{EXTENSION_PROTOCOL, Scope, Status};
 use rv_client::{
     Behaviour, Client, Config, DiscoverError, Discovery, FindOptions, Found, RegisterError,
     WatchEvent,
 };
 
+use super::wicked::WickedPoint;
 use crate::support::*;
 
 /// A client, its healthy point, and a peer that is registered there in `ns`.
@@ -219,6 +220,17 @@ impl Scene {
         })
         .await;
     }
+}
+
+/// Tells a client that watches something at a hostile point that this one offers to push.
+pub(crate) async fn offer_push(node: &Node<Behaviour>, point: &WickedPoint) {
+    eventually("poll", async || (point.asked() > 0).then_some(())).await;
+    let peer = point.at.0;
+    let identified = move |swarm: &mut libp2p::Swarm<Behaviour>| {
+        let protocols = [EXTENSION_PROTOCOL];
+        swarm.behaviour_mut().on_identified(peer, "rv/1", protocols);
+    };
+    node.with(identified).await;
 }
 
 /// How a listing at one point ended, from what the whole one gave.

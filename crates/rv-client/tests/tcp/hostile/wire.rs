@@ -2,7 +2,10 @@
 
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
-use rv_client::rv_proto::{Dialect, PeerRecord, encode_frame};
+use rv_client::rv_proto::{
+    Dialect, PeerRecord, Response, SubscribeResponse, SubscriptionUpdate, UPDATES_TYPE,
+    encode_frame,
+};
 
 /// The numbers of the message types.
 pub(crate) mod kind {
@@ -58,6 +61,26 @@ pub(crate) fn discover_response(fields: &[Vec<u8>]) -> Vec<u8> {
 /// A framed page that is OK, of entries and a cookie.
 pub(crate) fn page(entries: &[Vec<u8>], cookie: &[u8]) -> Vec<u8> {
     discover_response(&[entries.concat(), bytes(2, cookie), number(3, 0)])
+}
+
+/// The framed answer of a point that begins a subscription.
+pub(crate) fn begun() -> Vec<u8> {
+    let response = SubscribeResponse {
+        subscription_type: Some(UPDATES_TYPE.into()),
+        heartbeat_secs: Some(600),
+        ..SubscribeResponse::default()
+    };
+    encode_frame(&Response::Subscribe(response).encode())
+}
+
+/// A framed update that is longer than it has to be: so many bytes, without its length in front.
+pub(crate) fn padded_update(update: &SubscriptionUpdate, bytes_total: usize) -> Vec<u8> {
+    let mut payload = update.encode();
+    let unknown = |len| bytes(999, &vec![0; len]);
+    let head_bytes = unknown(bytes_total).len() - bytes_total;
+    payload.extend(unknown(bytes_total - payload.len() - head_bytes));
+    assert_eq!(payload.len(), bytes_total);
+    encode_frame(&payload)
 }
 
 /// A listed registration with these fields.
