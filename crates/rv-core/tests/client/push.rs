@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use rv_core::client::{Event, Failure, GoneReason, Output, Pushed, RequestId, Wanted};
 use rv_proto::{
-    EXTENSION_PROTOCOL, Entry, Removal, Response, Status, SubscribeResponse, SubscriptionUpdate,
-    UPDATES_TYPE,
+    EXTENSION_PROTOCOL, Entry, Removal, Response, Scope, Status, SubscribeResponse,
+    SubscriptionUpdate, UPDATES_TYPE,
 };
 
 use crate::driver::{Driver, Sent};
@@ -36,9 +36,13 @@ pub(crate) fn is_poll(sent: &Sent) -> bool {
 }
 
 pub(crate) fn begun(driver: &mut Driver, id: RequestId) {
+    begun_with(driver, id, 30);
+}
+
+fn begun_with(driver: &mut Driver, id: RequestId, heartbeat_secs: u64) {
     let response = SubscribeResponse {
         subscription_type: Some(UPDATES_TYPE.into()),
-        heartbeat_secs: Some(30),
+        heartbeat_secs: Some(heartbeat_secs),
         ..SubscribeResponse::default()
     };
     let response = Response::Subscribe(response);
@@ -217,6 +221,29 @@ fn a_point_that_falls_silent_is_taken_for_gone() {
 }
 
 #[test]
+fn a_heartbeat_is_believed_within_reason() {
+    for (told_secs, patience_secs) in [(0, 3), (1_000_000, 1_800)] {
+        let mut driver = watching();
+        let sent = driver.request();
+        begun_with(&mut driver, sent.id, told_secs);
+        assert_eq!(driver.sleep(), patience_secs, "{told_secs}");
+    }
+}
+
+#[test]
+fn a_type_that_was_not_asked_for_is_none() {
+    let mut driver = watching();
+    let sent = driver.request();
+    let response = SubscribeResponse {
+        subscription_type: Some("inmem".into()),
+        ..SubscribeResponse::default()
+    };
+    driver.answer(sent.id, Response::Subscribe(response));
+    assert!(is_poll(&driver.request()));
+    assert!(!driver.client.watches()[0].is_pushed);
+}
+
+#[test]
 fn a_point_that_refuses_is_polled_and_asked_again_when_it_may_have_changed_its_mind() {
     for (status, within_secs) in [
         (Status::UNAVAILABLE, 13..=15),
@@ -276,15 +303,27 @@ fn a_point_that_pushes_without_end_is_cut_off() {
 #[test]
 fn what_was_not_subscribed_to_is_not_believed() {
     let (mut driver, id) = open();
-    let elsewhere = Entry {
+    let elsewhere = Scope::Namespace(name("elsewhere"));
+    driver.client.watch(driver.now, &elsewhere).expect("room");
+    let other = driver.request();
+    begun(&mut driver, other.id);
+    let in_elsewhere = |number| Entry {
         namespace: Some("elsewhere".into()),
-        ..entry(5, 100)
+        ..entry(number, 100)
     };
-    let mut foreign = update(vec![elsewhere], &[2], "b");
+    let wanted = Wanted::Subscribe {
+        scope: elsewhere,
+        cookie: None,
+    };
+    let pushed = Pushed::update(None, &wanted, snapshot(vec![in_elsewhere(4)], "x"));
+    driver.client.handle_pushed(driver.now, other.id, pushed);
+    assert!(matches!(&driver.events()[..], [Event::Joined(_)]));
+
+    let mut foreign = update(vec![in_elsewhere(5)], &[4], "b");
     foreign.removals[0].namespace = Some("elsewhere".into());
     push(&mut driver, id, foreign);
     assert_eq!(driver.events(), []);
-    assert_eq!(name("chat"), chat());
+    assert_eq!(driver.client.peers_cached(), 3);
 }
 
 #[test]

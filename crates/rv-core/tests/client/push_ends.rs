@@ -3,8 +3,8 @@
 use rv_core::client::{ClientConfig, Failure, Output, RequestId, Wanted};
 use rv_proto::{Status, SubscriptionUpdate};
 
-use crate::driver::Driver;
-use crate::push::{begun, identify, open, push, refusal, subscribe};
+use crate::driver::{Driver, Sent};
+use crate::push::{begun, identify, open, push, refusal, subscribe, update};
 use crate::samples::{in_chat, page};
 
 /// Polls, and those of them that list everything.
@@ -37,6 +37,16 @@ fn six_hours(driver: &mut Driver, subscribed: impl Fn(&mut Driver, RequestId)) -
         driver.sleep();
     }
     panic!("it never rests");
+}
+
+/// Lets polls be answered with nothing new until the watch subscribes.
+fn until_subscribed(driver: &mut Driver) -> Sent {
+    let mut seen = driver.sleep_until_request();
+    while matches!(seen.request, Wanted::Discover { .. }) {
+        driver.answer(seen.id, page(Vec::new(), "p"));
+        seen = driver.sleep_until_request();
+    }
+    seen
 }
 
 fn assert_as_good_as_polling(count: &Count) {
@@ -105,12 +115,7 @@ fn a_point_that_flooded_is_left_alone_as_long_as_between_two_whole_listings() {
         push(&mut driver, id, SubscriptionUpdate::default());
     }
     let ended = driver.now;
-    let mut seen = driver.request();
-    while matches!(seen.request, Wanted::Discover { .. }) {
-        driver.answer(seen.id, page(Vec::new(), "p"));
-        seen = driver.sleep_until_request();
-    }
-    assert_eq!(seen.request, subscribe(Some("a")));
+    assert_eq!(until_subscribed(&mut driver).request, subscribe(Some("a")));
     let waited = driver.now.saturating_since(ended).as_secs();
     assert!((780..=900).contains(&waited), "{waited} s");
 }
@@ -123,4 +128,52 @@ fn heartbeats_of_a_month_are_no_flood() {
         push(&mut driver, id, SubscriptionUpdate::default());
     }
     assert!(driver.client.watches()[0].is_pushed);
+}
+
+#[test]
+fn after_a_long_subscription_a_poll_goes_on_from_its_cookie() {
+    let (mut driver, id) = open();
+    for _ in 0..120 {
+        driver.pass_secs(30);
+        push(&mut driver, id, update(Vec::new(), &[], "b"));
+    }
+    driver.outputs();
+    driver.fail(id, Failure::EndOfStream);
+    let poll = driver.request();
+    assert!(
+        matches!(&poll.request, Wanted::Discover { cookie: Some(it), .. } if it == "b"),
+        "{poll:?}"
+    );
+}
+
+#[test]
+fn a_subscription_that_worked_is_begun_again_as_soon_as_the_first_was() {
+    let (mut driver, id) = open();
+    driver.fail(id, Failure::EndOfStream);
+    for refused in 0..3 {
+        let again = until_subscribed(&mut driver);
+        assert_eq!(again.request, subscribe(Some("a")), "{refused}");
+        driver.answer(again.id, refusal(Status::UNAVAILABLE));
+    }
+    let again = until_subscribed(&mut driver);
+    begun(&mut driver, again.id);
+    push(&mut driver, again.id, update(Vec::new(), &[], "b"));
+    driver.fail(again.id, Failure::EndOfStream);
+    let ended = driver.now;
+    let again = until_subscribed(&mut driver);
+    assert_eq!(again.request, subscribe(Some("b")));
+    let waited = driver.now.saturating_since(ended).as_secs();
+    assert!((13..=15).contains(&waited), "{waited} s");
+}
+
+#[test]
+fn a_cookie_above_the_bound_ends_the_subscription_and_is_not_sent_back() {
+    let (mut driver, id) = open();
+    let long = SubscriptionUpdate {
+        cookie: Some(vec![b'c'; 1_025].into()),
+        ..SubscriptionUpdate::default()
+    };
+    push(&mut driver, id, long);
+    assert!(!driver.client.watches()[0].is_pushed);
+    assert_eq!(until_subscribed(&mut driver).request, subscribe(None));
 }

@@ -7,7 +7,7 @@ use rv_core::client::{
 use rv_proto::{Entry, Scope, SubscriptionUpdate, Time};
 
 use crate::driver::{Driver, Sent};
-use crate::push::{gone, open, push, snapshot, update};
+use crate::push::{begun, gone, open, push, snapshot, subscribe, update};
 use crate::samples::{entry, in_chat, page, peer};
 
 fn look_up(driver: &mut Driver, scope: &Scope) -> Sent {
@@ -105,6 +105,25 @@ fn a_page_is_kept_once_nothing_is_pushed_any_more() {
     let (_, others) = told(&mut driver);
     assert!(
         matches!(&others[..], [Event::Joined(it)] if it.peer() == peer(2)),
+        "{others:?}"
+    );
+}
+
+#[test]
+fn a_page_before_the_first_update_is_kept() {
+    let (mut driver, id) = open();
+    driver.fail(id, Failure::EndOfStream);
+    let mut again = driver.request();
+    while again.request != subscribe(Some("a")) {
+        driver.answer(again.id, page(Vec::new(), "p"));
+        again = driver.sleep_until_request();
+    }
+    begun(&mut driver, again.id);
+    let asked = look_up(&mut driver, &in_chat());
+    driver.answer(asked.id, page(vec![entry(4, 100)], ""));
+    let (_, others) = told(&mut driver);
+    assert!(
+        matches!(&others[..], [Event::Joined(it)] if it.peer() == peer(4)),
         "{others:?}"
     );
 }
