@@ -27,7 +27,7 @@ usage: cargo xtask <command>
   tidy                the rules that no compiler checks
   codegen [--check]   write the generated sources, or say whether they are stale
   crash [--rounds N]  kill a serving point N times (default 200) and look at what it kept
-  bench [ARGS]        build the point and the load generator for release, then run the latter
+  bench [ARGS]        build the points and the load generator for release, then run the latter
   sim client [ARGS]   simulate clients and points: --seeds N, --from SEED, --trace
   sim walk [NAME]     measure networks that tend their tables, write docs/walk: --nodes N";
 

@@ -55,11 +55,27 @@ pub(crate) fn run() -> Result<()> {
     peers.make()
 }
 
+/// Makes the go peer, or says that this machine cannot.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn run_go() -> Result<()> {
+    let peers = Peers::look_for(&[Language::Go]);
+    if !peers.missing.is_empty() {
+        say(&peers.summary());
+    }
+    peers.make()
+}
+
 impl Peers {
     /// Looks which languages this machine has.
     pub(crate) fn look() -> Self {
+        Self::look_for(&[Language::Go, Language::Js, Language::Py])
+    }
+
+    fn look_for(languages: &[Language]) -> Self {
         let mut peers = Self::default();
-        for language in [Language::Go, Language::Js, Language::Py] {
+        for &language in languages {
             match language.version() {
                 Some(version) => peers.present.push(Present { language, version }),
                 None => peers.missing.push(language),

@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use cargo_metadata::{Metadata, TargetKind};
 
 use crate::cargo::{EVERYTHING, capture, cargo, execute, workspace};
-use crate::peers::Peers;
+use crate::peers::{self, Peers};
 use crate::say;
 use crate::stages::{Budget, Stages};
 
@@ -180,11 +180,12 @@ pub(crate) fn sim(arguments: &[&str]) -> Result<()> {
     execute(command.args(arguments))
 }
 
-/// Builds the point and the load generator for release and runs the latter with `arguments`.
+/// Builds the points and the load generator for release and runs the latter with `arguments`.
 ///
 /// # Errors
-/// When the build or the load generator fails.
+/// When a build or the load generator fails.
 pub(crate) fn bench(arguments: &[&str]) -> Result<()> {
+    peers::run_go()?;
     execute(&mut cargo([
         "build",
         "--release",

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     affinity::Affinity,
     load::Effort,
+    push::Telling,
     server::{Kind, Launcher},
 };
 
@@ -19,10 +20,12 @@ pub(crate) enum Part {
     Flat,
     /// What a long listing costs the clients.
     Clients,
+    /// How soon subscribers are told, and what they cost a REGISTER.
+    Push,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Servers, Self::Flat, Self::Clients];
+    const ALL: [Self; 4] = [Self::Servers, Self::Flat, Self::Clients, Self::Push];
 }
 
 /// What to measure, and how long.
@@ -58,12 +61,18 @@ pub(crate) struct RunArgs {
     /// Times that each client lists them.
     #[arg(long, default_value_t = 7)]
     listings: u32,
+    /// Subscribers of the fullest audience.
+    #[arg(long, default_value_t = 1_000)]
+    subscribers: u32,
     /// Lets servers and clients share all processors.
     #[arg(long)]
     pub(crate) no_pin: bool,
     /// The program `rv`; by default the one beside this program.
     #[arg(long)]
     rv: Option<PathBuf>,
+    /// The go peer that `cargo xtask peers` makes; by default where it makes it.
+    #[arg(long)]
+    go: Option<PathBuf>,
     /// Where stores are made; by default the folder of this program.
     #[arg(long)]
     store_parent: Option<PathBuf>,
@@ -84,6 +93,17 @@ impl RunArgs {
             (self.listed_peers.min(1_000), self.listings.clamp(1, 2))
         } else {
             (self.listed_peers, self.listings.max(1))
+        }
+    }
+
+    /// How much subscribers are told.
+    pub(crate) fn telling(&self) -> Telling {
+        let (rounds, polling_rounds) = if self.quick { (20, 1) } else { (100, 4) };
+        Telling {
+            subscribers: self.subscribers.max(2),
+            rounds,
+            polling_rounds,
+            effort: self.effort(),
         }
     }
 
@@ -116,6 +136,10 @@ impl RunArgs {
         let folder = program.parent().context("our own program has no folder")?;
         Ok(Launcher {
             rv: self.rv.clone().unwrap_or_else(|| folder.join("rv")),
+            go: self
+                .go
+                .clone()
+                .unwrap_or_else(|| folder.join("../peers/go/peer")),
             store_parent: self
                 .store_parent
                 .clone()

@@ -45,6 +45,7 @@ pub(crate) enum Workload {
     Register {
         /// Whether each has a new record, or all the same bytes.
         new_record: bool,
+        dialect: Dialect,
     },
     /// Bytes for bytes.
     Echo {
@@ -255,7 +256,13 @@ impl Worker {
             self.tally
                 .answer_bytes
                 .fetch_add(answer_bytes, Ordering::Relaxed);
-            if matches!(self.workload, Workload::Register { new_record: true }) {
+            if matches!(
+                self.workload,
+                Workload::Register {
+                    new_record: true,
+                    ..
+                }
+            ) {
                 frame = self.frame()?;
             }
         }
@@ -270,7 +277,7 @@ impl Worker {
                 cookie,
                 ..
             } => Ok(discover(*namespace, *limit, cookie.clone())),
-            Workload::Register { .. } => self.peer.register(NAMESPACE, Dialect::Legacy),
+            Workload::Register { dialect, .. } => self.peer.register(NAMESPACE, *dialect),
             Workload::Echo {
                 request_bytes,
                 answer_bytes,

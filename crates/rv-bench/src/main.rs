@@ -1,4 +1,5 @@
-//! Measures a rendezvous point beside the stock server of rust-libp2p, over real connections.
+//! Measures a rendezvous point beside the stock servers of rust-libp2p and of go-libp2p, over real
+//! connections.
 
 mod affinity;
 mod args;
@@ -6,7 +7,9 @@ mod client;
 mod flat;
 mod journal;
 mod load;
+mod node;
 mod process;
+mod push;
 mod reader;
 mod readers;
 mod report;

@@ -20,13 +20,14 @@ impl Column {
     pub(crate) const STOCK: Self = Self::new(Kind::Stock, Streams::OneRequest);
 
     /// In the order in which they are printed.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::STOCK,
         Self::new(Kind::Memory, Streams::OneRequest),
         Self::new(Kind::Durable, Streams::OneRequest),
         Self::new(Kind::Echo, Streams::OneRequest),
         Self::new(Kind::Memory, Streams::Kept),
         Self::new(Kind::Durable, Streams::Kept),
+        Self::new(Kind::Go, Streams::Kept),
         Self::new(Kind::Echo, Streams::Kept),
     ];
 
@@ -49,6 +50,7 @@ pub(crate) fn server_title(kind: Kind) -> &'static str {
         Kind::Stock => "stock",
         Kind::Memory => "rv memory",
         Kind::Durable => "rv durable",
+        Kind::Go => "go durable",
         Kind::Echo => "echo",
     }
 }

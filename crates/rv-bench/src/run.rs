@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
 use anyhow::{Result, bail};
-use rv_proto::Dialect;
 
 use crate::{
     affinity::Affinity,
@@ -11,7 +10,7 @@ use crate::{
     client::{NAMESPACE, Preload},
     flat,
     load::{Effort, Workload, end_of, measure},
-    process, readers,
+    process, push, readers,
     report::{self, Column, MemoryRow, Row},
     server::{Kind, Launcher, RunningServer},
     versions,
@@ -59,21 +58,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
 }
 
 async fn run_all(args: &RunArgs, launcher: &Launcher, sizes: &[u32]) -> Result<()> {
-    let rv_exists = launcher.rv.exists();
-    if !rv_exists {
-        progress(&format!(
-            "no program {}: rv is left out",
-            launcher.rv.display()
-        ));
-    }
-    let is_measured = |kind: Kind| {
-        let is_ours = matches!(kind, Kind::Memory | Kind::Durable);
-        args.servers.contains(&kind) && (rv_exists || !is_ours)
-    };
-    let kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|&it| is_measured(it))
-        .collect();
+    let kinds = present(launcher, &args.servers);
     let mut failures = Vec::new();
     if args.has(Part::Servers) {
         print(&compare(args, launcher, &kinds, sizes, &mut failures).await)?;
@@ -96,10 +81,36 @@ async fn run_all(args: &RunArgs, launcher: &Launcher, sizes: &[u32]) -> Result<(
             Err(error) => failures.push(format!("clients: {error:#}")),
         }
     }
+    if args.has(Part::Push) {
+        print(&push::run(launcher, &kinds, args.telling(), &mut failures).await)?;
+    }
     if !failures.is_empty() {
         bail!("not all was measured:\n{}", failures.join("\n"));
     }
     Ok(())
+}
+
+/// Those of `wanted` whose program is there, in the order in which they are measured.
+fn present(launcher: &Launcher, wanted: &[Kind]) -> Vec<Kind> {
+    let has_rv = launcher.rv.exists();
+    if !has_rv {
+        progress(&format!("left out: rv, without {}", launcher.rv.display()));
+    }
+    let has_go = launcher.go.exists();
+    if !has_go {
+        progress(&format!(
+            "left out: the go point, without {}, which `cargo xtask peers` makes where Go is",
+            launcher.go.display()
+        ));
+    }
+    let is_present = |kind: &Kind| match kind {
+        Kind::Memory | Kind::Durable => has_rv,
+        Kind::Go => has_go,
+        Kind::Stock | Kind::Echo => true,
+    };
+    let mut kinds = Kind::ALL.to_vec();
+    kinds.retain(|kind| wanted.contains(kind) && is_present(kind));
+    kinds
 }
 
 /// Measures one server after the other, and returns the tables.
@@ -115,7 +126,7 @@ async fn compare(
         for &size in sizes {
             let measured = match kind {
                 Kind::Echo => measure_echo(launcher, args.effort(), size, &mut table).await,
-                Kind::Stock | Kind::Memory | Kind::Durable => {
+                Kind::Stock | Kind::Memory | Kind::Durable | Kind::Go => {
                     measure_server(launcher, args.effort(), kind, size, &mut table).await
                 }
             };
@@ -194,13 +205,13 @@ async fn measure_server(
     let preload = Preload {
         peers: 0..size,
         namespaces: Arc::from([NAMESPACE.to_owned()]),
-        dialects: &[Dialect::Legacy],
+        dialects: kind.dialects(),
         keeps_streams: kind.keeps_streams(),
     };
     preload.run(&running.server).await?;
     let loaded = process::memory(running.pid())?;
     for operation in OPERATIONS {
-        let workload = workload(operation, &running, size).await?;
+        let workload = workload(operation, &running, kind, size).await?;
         for column in columns_of(kind) {
             progress(&format!(
                 "{title}: {operation} at {size}, {:?}",
@@ -223,7 +234,13 @@ async fn measure_server(
     Ok(())
 }
 
-async fn workload(operation: &str, running: &RunningServer, size: u32) -> Result<Workload> {
+async fn workload(
+    operation: &str,
+    running: &RunningServer,
+    kind: Kind,
+    size: u32,
+) -> Result<Workload> {
+    let [dialect] = *kind.dialects();
     let namespace = Some(NAMESPACE);
     let [page, nothing_new, same_record, new_record] = OPERATIONS;
     if operation == page {
@@ -251,6 +268,7 @@ async fn workload(operation: &str, running: &RunningServer, size: u32) -> Result
     debug_assert!(operation == same_record || operation == new_record);
     Ok(Workload::Register {
         new_record: operation == new_record,
+        dialect,
     })
 }
 

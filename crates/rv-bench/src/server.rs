@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use rv_proto::Dialect;
 use tempfile::TempDir;
 
 use crate::{affinity::Affinity, client::Server};
@@ -33,19 +34,43 @@ pub(crate) enum Kind {
     Memory,
     /// `rv serve` with its store.
     Durable,
+    /// The server of `go-libp2p-rendezvous`, as published, with its store of SQLite on disk.
+    Go,
     /// A server that answers any request with as many bytes as are asked for.
     Echo,
 }
 
 impl Kind {
     /// In the order in which they are measured: the echo last, since it repeats what it saw.
-    pub(crate) const ALL: [Self; 4] = [Self::Stock, Self::Memory, Self::Durable, Self::Echo];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Stock,
+        Self::Memory,
+        Self::Durable,
+        Self::Go,
+        Self::Echo,
+    ];
 
     /// Whether it takes many requests on one stream.
     pub(crate) fn keeps_streams(self) -> bool {
         match self {
             Self::Stock => false,
-            Self::Memory | Self::Durable | Self::Echo => true,
+            Self::Memory | Self::Durable | Self::Go | Self::Echo => true,
+        }
+    }
+
+    /// The dialects that its own clients register in, one of them.
+    pub(crate) fn dialects(self) -> &'static [Dialect; 1] {
+        match self {
+            Self::Stock | Self::Memory | Self::Durable | Self::Echo => &[Dialect::Legacy],
+            Self::Go => &[Dialect::Plain],
+        }
+    }
+
+    /// What stands before the address in the line that tells it.
+    fn address_prefix(self) -> &'static str {
+        match self {
+            Self::Stock | Self::Memory | Self::Durable | Self::Echo => "listening on ",
+            Self::Go => "",
         }
     }
 }
@@ -55,6 +80,8 @@ impl Kind {
 pub(crate) struct Launcher {
     /// The program `rv`.
     pub(crate) rv: PathBuf,
+    /// The go peer.
+    pub(crate) go: PathBuf,
     /// Where stores are made: on a disk, since a store in memory would make durability free.
     pub(crate) store_parent: PathBuf,
     pub(crate) affinity: Affinity,
@@ -80,7 +107,7 @@ impl Launcher {
                 .with_context(|| format!("start {}", command.get_program().display()))
         })?;
         let mut process = ChildGuard(child);
-        let server = listening(&mut process.0)
+        let server = listening(&mut process.0, kind.address_prefix())
             .with_context(|| format!("{kind:?} did not start; --verbose shows its messages"))?;
         Ok(RunningServer {
             server,
@@ -100,6 +127,12 @@ impl Launcher {
             Kind::Echo => {
                 let mut command = Command::new(ours);
                 command.arg("serve-echo");
+                command
+            }
+            Kind::Go => {
+                let mut command = Command::new(&self.go);
+                // It makes its store in the folder for temporary files.
+                command.arg("server").env("TMPDIR", folder.path());
                 command
             }
             Kind::Memory | Kind::Durable => {
@@ -148,7 +181,7 @@ impl Drop for ChildGuard {
     }
 }
 
-fn listening(child: &mut Child) -> Result<Server> {
+fn listening(child: &mut Child, prefix: &str) -> Result<Server> {
     let stdout = child.stdout.take().context("the server has no stdout")?;
     let (sender, lines) = mpsc::sync_channel(16);
     // Reads on after the line is found, so that the server never blocks on a full pipe; ends with
@@ -164,16 +197,16 @@ fn listening(child: &mut Child) -> Result<Server> {
         let Ok(line) = lines.recv_timeout(START_PATIENCE) else {
             break;
         };
-        if let Some(server) = parse_listening(&line) {
+        if let Some(server) = parse_listening(&line, prefix) {
             return Ok(server);
         }
     }
     bail!("no address of TCP on its stdout")
 }
 
-/// Reads `listening on <multiaddr>/p2p/<peer id>`; `None` for other lines and other transports.
-fn parse_listening(line: &str) -> Option<Server> {
-    let mut address: Multiaddr = line.trim().strip_prefix("listening on ")?.parse().ok()?;
+/// Reads `<multiaddr>/p2p/<peer id>` behind `prefix`; `None` for other lines and other transports.
+fn parse_listening(line: &str, prefix: &str) -> Option<Server> {
+    let mut address: Multiaddr = line.trim().strip_prefix(prefix)?.parse().ok()?;
     let Some(Protocol::P2p(peer)) = address.pop() else {
         return None;
     };
@@ -188,7 +221,7 @@ fn parse_listening(line: &str) -> Option<Server> {
     (is_ip && is_tcp && parts.next().is_none()).then_some(server)
 }
 
-/// Prints the line that [`parse_listening`] reads.
+/// Prints the line that [`parse_listening`] reads of our own servers.
 fn print_listening(address: &Multiaddr, peer: libp2p::PeerId) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "listening on {address}/p2p/{peer}")?;
@@ -210,14 +243,17 @@ async fn stdin_ended() {
 mod tests {
     use super::*;
 
+    const OURS: &str = "listening on ";
     const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
     #[test]
     fn a_listening_line_gives_address_and_peer() {
         let line = format!("listening on /ip4/127.0.0.1/tcp/4001/p2p/{PEER}\n");
-        let server = parse_listening(&line).expect("a line of TCP");
+        let server = parse_listening(&line, OURS).expect("a line of TCP");
         assert_eq!(server.address.to_string(), "/ip4/127.0.0.1/tcp/4001");
         assert_eq!(server.peer.to_string(), PEER);
+        let bare = &line[OURS.len()..];
+        assert_eq!(parse_listening(bare, ""), Some(server));
     }
 
     #[test]
@@ -230,7 +266,7 @@ mod tests {
             "listening on nothing".to_owned(),
             String::new(),
         ] {
-            assert_eq!(parse_listening(&line), None, "{line}");
+            assert_eq!(parse_listening(&line, OURS), None, "{line}");
         }
     }
 }

@@ -1,44 +1,19 @@
 //! The listing by `rv-client`.
 
 use anyhow::{Result, ensure};
-use futures::StreamExt as _;
-use libp2p::{
-    Swarm, SwarmBuilder, identify, noise,
-    swarm::{NetworkBehaviour, SwarmEvent},
-    tcp, yamux,
-};
 use rv_client::{Config, Discovery};
 use rv_proto::Namespace;
 
 use super::{Reading, Start};
-use crate::client::{NAMESPACE, Server};
-
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    identify: identify::Behaviour,
-    rendezvous: rv_client::Behaviour,
-}
+use crate::{
+    client::{NAMESPACE, Server},
+    node,
+};
 
 pub(super) async fn list(server: &Server, page_entries: u32) -> Result<Reading> {
     let mut config = Config::default();
     config.client.page_entries = usize::try_from(page_entries)?;
-    let mut swarm = SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
-        .with_behaviour(|key| {
-            let identify = identify::Config::new("rv-bench/1.0.0".to_owned(), key.public());
-            Ok(Behaviour {
-                identify: identify::Behaviour::new(identify),
-                rendezvous: rv_client::Behaviour::new(key.clone(), config)?,
-            })
-        })?
-        .build();
-    let client = swarm.behaviour_mut().rendezvous.client();
-    tokio::spawn(drive(swarm));
+    let client = node::start(config)?;
 
     let start = Start::now()?;
     client
@@ -53,19 +28,4 @@ pub(super) async fn list(server: &Server, page_entries: u32) -> Result<Reading> 
     ensure!(found.points.iter().all(|it| it.cause.is_none()), "cut");
     ensure!(found.peers.iter().all(|it| it.is_verified()), "unverified");
     Ok(reading)
-}
-
-async fn drive(mut swarm: Swarm<Behaviour>) {
-    loop {
-        let event = swarm.select_next_some().await;
-        if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-            peer_id,
-            info,
-            ..
-        })) = event
-        {
-            let rendezvous = &mut swarm.behaviour_mut().rendezvous;
-            rendezvous.on_identified(peer_id, &info.agent_version, info.protocols);
-        }
-    }
 }
