@@ -103,7 +103,7 @@ impl RunArgs {
             subscribers: self.subscribers.max(2),
             rounds,
             polling_rounds,
-            effort: self.effort(),
+            row: self.effort().duration,
         }
     }
 

@@ -1,7 +1,7 @@
 //! How soon subscribers are told of a registration, and what they cost a REGISTER.
 
 mod audience;
-mod registrant;
+mod registrants;
 mod table;
 
 use std::{
@@ -14,12 +14,11 @@ use rv_proto::Dialect;
 
 use self::{
     audience::{Audience, Stuck, Way},
-    registrant::Registrant,
+    registrants::Registrants,
     table::{Delays, Scene},
 };
 use crate::{
     client::{NAMESPACE, Preload},
-    load::Effort,
     report::server_title,
     run::progress,
     server::{Kind, Launcher, RunningServer},
@@ -28,7 +27,7 @@ use crate::{
 /// The namespace that is subscribed to.
 const WATCHED: &str = NAMESPACE;
 
-/// Peers that register in turn, each on a connection and a stream of its own.
+/// Peers that register in turn.
 const REGISTRANTS: u32 = 16;
 
 /// Subscribers of a go point: its host as it is shipped refuses connections, or closes them,
@@ -58,7 +57,8 @@ pub(crate) struct Telling {
     pub(crate) rounds: u32,
     /// The same for clients that poll.
     pub(crate) polling_rounds: u32,
-    pub(crate) effort: Effort,
+    /// How long they register in a row.
+    pub(crate) row: Duration,
 }
 
 /// Measures push at each of our points and the go one, and polling, and returns the table.
@@ -137,7 +137,7 @@ async fn scene(
         Kind::Go => Way::Inmem,
         Kind::Stock | Kind::Memory | Kind::Durable | Kind::Echo => Way::Updates,
     };
-    let mut registrants = Registrant::several(&running.server, kind, REGISTRANTS).await?;
+    let mut registrants = Registrants::connect(running, kind, REGISTRANTS).await?;
     let reading = subscribers - u32::from(is_one_stuck);
     let mut audience = Audience::subscribe(&running.server, way, reading).await?;
     let stuck_since = Instant::now();
@@ -149,7 +149,7 @@ async fn scene(
     let (told, one_by_one) = rounds(&mut registrants, &mut audience, telling.rounds).await?;
     // From here on nobody waits for them: they read as fast as they can.
     let still_reading = audience.stop_telling();
-    let in_a_row = row(&mut registrants, telling.effort).await?;
+    let in_a_row = registrants.row(telling.row.min(ROW_MAX)).await?;
     ensure!(
         stuck.is_none() || stuck_since.elapsed() < STUCK_MAX,
         "it took so long that the stuck subscriber may have been given up"
@@ -171,10 +171,8 @@ async fn polling(launcher: &Launcher, telling: Telling) -> Result<Scene> {
     let clients = POLLING.min(telling.subscribers);
     progress(&format!("push: {clients} clients that poll"));
     let running = launcher.start(Kind::Memory)?;
-    let mut registrants = Registrant::several(&running.server, Kind::Memory, 1).await?;
-    for it in &mut registrants {
-        it.register().await?;
-    }
+    let mut registrants = Registrants::connect(&running, Kind::Memory, 1).await?;
+    registrants.register().await?;
     let mut audience = Audience::poll(&running.server, clients).await?;
     // They begin with who is there.
     audience.all_told().await?;
@@ -194,15 +192,15 @@ async fn polling(launcher: &Launcher, telling: Telling) -> Result<Scene> {
 /// Registers, waits until all are told, and does so again: how long after the acknowledgement
 /// they were, and how long the acknowledgement took.
 async fn rounds(
-    registrants: &mut [Registrant],
+    registrants: &mut Registrants,
     audience: &mut Audience,
     rounds: u32,
 ) -> Result<(Delays, Delays)> {
     let (mut told, mut acknowledged) = (Delays::default(), Delays::default());
     // One more at first: from then on each connection is warm, and go's subscriber is known to be
     // one.
-    for (round, number) in (0..=rounds).zip((0..registrants.len()).cycle()) {
-        let took = registrants[number].register().await?;
+    for round in 0..=rounds {
+        let took = registrants.register().await?;
         let times = audience.all_told().await?;
         if round > 0 {
             acknowledged.add(took.sent, took.acknowledged);
@@ -212,19 +210,4 @@ async fn rounds(
         }
     }
     Ok((told, acknowledged))
-}
-
-/// Registers without a pause: how long each acknowledgement took.
-async fn row(registrants: &mut [Registrant], effort: Effort) -> Result<Delays> {
-    let (mut delays, start) = (Delays::default(), Instant::now());
-    let duration = effort.duration.min(ROW_MAX);
-    let requests = usize::try_from(effort.requests_max)?;
-    for number in (0..registrants.len()).cycle().take(requests) {
-        let took = registrants[number].register().await?;
-        delays.add(took.sent, took.acknowledged);
-        if start.elapsed() >= duration {
-            break;
-        }
-    }
-    Ok(delays)
 }
