@@ -384,12 +384,8 @@ async fn whoever_closes_its_side_ends_its_subscription() {
     assert_eq!(point.stats().await.subscriptions, 0);
 }
 
-/// Registers so much that a subscriber to everything who does not read is stuck: more than flow
-/// control lets a stream carry.
-async fn stick(point: &Point, client: &RawClient) -> RawStream {
-    let reader = RawClient::connect(point).await;
-    let (stuck, response) = ask(&reader, &request("", None)).await;
-    assert_eq!(response.status, Status::OK);
+/// Registers half a megabyte, under names that begin with `name`.
+async fn register_much(client: &RawClient, name: &str) {
     let long = |index: usize| {
         let host = format!("{index}{}", "h".repeat(200));
         let address: libp2p::Multiaddr = format!("/dns4/{host}/tcp/1").parse().expect("one");
@@ -399,9 +395,18 @@ async fn stick(point: &Point, client: &RawClient) -> RawStream {
     let record = client.identity().legacy_of(1, &addresses);
     let mut stream = client.open().await;
     for index in 0..500_000 / record.len() {
-        let request = Register::new(&format!("name-{index}"), record.clone());
+        let request = Register::new(&format!("{name}-{index}"), record.clone());
         stream.register_ok(&request).await;
     }
+}
+
+/// Registers so much that a subscriber to everything who does not read is stuck: more than flow
+/// control lets a stream carry.
+async fn stick(point: &Point, client: &RawClient) -> RawStream {
+    let reader = RawClient::connect(point).await;
+    let (stuck, response) = ask(&reader, &request("", None)).await;
+    assert_eq!(response.status, Status::OK);
+    register_much(client, "name").await;
     eventually("it is stuck", async || {
         (point.stats().await.unread_bytes > 0).then_some(())
     })
@@ -436,12 +441,23 @@ async fn of_a_thousand_subscribers_one_who_never_reads_delays_nobody() {
     for it in &mut all {
         assert_eq!(it.until_there(3).await, peers);
     }
-    let kept = point.stats().await.unread_bytes;
+    register_much(&client, "more").await;
+    let stats = point.stats().await;
+    let kept = stats.unread_bytes;
     assert!(
         (1..=UPDATE_BYTES_MAX).contains(&kept),
         "one update is kept for the one who does not read, not {kept} bytes"
     );
-    drop(stuck);
+    assert_eq!(stats.subscriptions, 1 + all.len());
+
+    let mut it = Subscriber {
+        stream: stuck,
+        cookie: None,
+    };
+    let mut told = Vec::new();
+    while peers.iter().any(|peer| !told.contains(peer)) {
+        told.extend(it.news().await.there);
+    }
 }
 
 #[tokio::test]
