@@ -137,7 +137,7 @@ async fn scene(
         Kind::Go => Way::Inmem,
         Kind::Stock | Kind::Memory | Kind::Durable | Kind::Echo => Way::Updates,
     };
-    let mut registrants = Registrants::connect(running, kind, REGISTRANTS).await?;
+    let registrants = Registrants::connect(running, kind, REGISTRANTS).await?;
     let reading = subscribers - u32::from(is_one_stuck);
     let mut audience = Audience::subscribe(&running.server, way, reading).await?;
     let stuck_since = Instant::now();
@@ -146,7 +146,7 @@ async fn scene(
     } else {
         None
     };
-    let (told, one_by_one) = rounds(&mut registrants, &mut audience, telling.rounds).await?;
+    let (told, one_by_one) = rounds(&registrants, &mut audience, telling.rounds).await?;
     // From here on nobody waits for them: they read as fast as they can.
     let still_reading = audience.stop_telling();
     let in_a_row = registrants.row(telling.row.min(ROW_MAX)).await?;
@@ -171,13 +171,13 @@ async fn polling(launcher: &Launcher, telling: Telling) -> Result<Scene> {
     let clients = POLLING.min(telling.subscribers);
     progress(&format!("push: {clients} clients that poll"));
     let running = launcher.start(Kind::Memory)?;
-    let mut registrants = Registrants::connect(&running, Kind::Memory, 1).await?;
+    let registrants = Registrants::connect(&running, Kind::Memory, 1).await?;
     registrants.register().await?;
     let mut audience = Audience::poll(&running.server, clients).await?;
     // They begin with who is there.
     audience.all_told().await?;
     let polls = telling.polling_rounds;
-    let (told, one_by_one) = rounds(&mut registrants, &mut audience, polls).await?;
+    let (told, one_by_one) = rounds(&registrants, &mut audience, polls).await?;
     Ok(Scene {
         point: server_title(Kind::Memory),
         way: Way::Polling.name(),
@@ -192,7 +192,7 @@ async fn polling(launcher: &Launcher, telling: Telling) -> Result<Scene> {
 /// Registers, waits until all are told, and does so again: how long after the acknowledgement
 /// they were, and how long the acknowledgement took.
 async fn rounds(
-    registrants: &mut Registrants,
+    registrants: &Registrants,
     audience: &mut Audience,
     rounds: u32,
 ) -> Result<(Delays, Delays)> {

@@ -69,16 +69,16 @@ impl Registrants {
     }
 
     /// Lets the next one register, with a new record.
-    pub(super) async fn register(&mut self) -> Result<Took> {
+    pub(super) async fn register(&self) -> Result<Took> {
         self.ask(Job::One).await
     }
 
     /// Lets them register without a pause: how long each acknowledgement took.
-    pub(super) async fn row(&mut self, duration: Duration) -> Result<Delays> {
+    pub(super) async fn row(&self, duration: Duration) -> Result<Delays> {
         self.ask(|reply| Job::Row(duration, reply)).await
     }
 
-    async fn ask<T>(&mut self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let sent = self.jobs.send(job(reply)).await;
         sent.ok().context("the registrants' thread is gone")?;
