@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_required_version_is_that_of_the_whole_path() {
-        let module = "module x\n\ngo 1.22\n\nrequire (\n\ta.org/go-b v1.2.3\n\ta.org/go v0.3.4 // indirect\n)\n";
+        let module = "module x\n\ngo 1.22\n\nrequire (\n\ta.org/go-b v1.2.3\n\
+                      \ta.org/go v0.3.4 // indirect\n)\n";
         assert_eq!(required_version(module, "a.org/go"), "v0.3.4");
         assert_eq!(
             required_version("require a.org/go v2.0.0\n", "a.org/go"),

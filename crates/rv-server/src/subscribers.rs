@@ -62,8 +62,8 @@ pub(crate) struct Ticket {
 }
 
 impl Subscribers {
-    /// Subscribers that are woken in one go. Each then takes some 12 us of its connection's task, and
-    /// a REGISTER stands in line behind them at each of its steps: 0.4 ms.
+    /// Subscribers that are woken in one go. Each then takes some 12 us of its connection's task,
+    /// and a REGISTER stands in line behind them at each of its steps: 0.4 ms.
     const WAKES_MAX: usize = 32;
 
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
