@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use rv_sim::client::{Case, check, shrink};
+use rv_core::client::{Event, GoneReason};
+use rv_sim::client::{Case, Seen, Sent, check, check_and_trace, shrink};
 
 /// Seeds that are always run.
 const FIXED: u64 = 60;
@@ -41,4 +42,33 @@ fn a_seed_decides_everything() {
         let runs = [check(&Case::of_seed(seed)), check(&Case::of_seed(seed))];
         assert_eq!(runs[0], runs[1]);
     }
+}
+
+#[test]
+fn some_clients_are_pushed_to_and_others_poll() {
+    let (mut subscribed, mut told_left) = ([0, 0], [0, 0]);
+    for seed in 1..=10 {
+        let mut count = |_, seen: &Seen| match seen {
+            Seen::Sent {
+                client,
+                sent: Sent::Subscribe { .. },
+                ..
+            } => subscribed[client % 2] += 1,
+            Seen::Told {
+                client,
+                event:
+                    Event::Gone {
+                        reason: GoneReason::Left,
+                        ..
+                    },
+            } => told_left[client % 2] += 1,
+            _ => {}
+        };
+        let outcome = check_and_trace(&Case::of_seed(seed), &mut count);
+        outcome.expect("every promise is kept");
+    }
+    let [pushed, polling] = subscribed;
+    assert!(pushed > 0 && polling == 0, "{subscribed:?}");
+    let [pushed, polling] = told_left;
+    assert!(pushed > 0 && polling == 0, "{told_left:?}");
 }

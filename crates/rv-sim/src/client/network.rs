@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use rv_core::client::{Failure, RequestId};
-use rv_proto::{Response, Time};
+use rv_proto::{Response, SubscriptionUpdate, Time};
 
 use super::case::Link;
 use super::seen::Sent;
@@ -40,6 +40,7 @@ pub(crate) enum Parcel {
 pub(crate) enum Outcome {
     Failure(Failure),
     Response(Box<Response>),
+    Update(Box<SubscriptionUpdate>),
     Written,
 }
 
@@ -174,7 +175,7 @@ impl Network {
     /// each comes through and is answered.
     pub(crate) fn may_lose(&self, client: usize, point: usize, sent: Sent) -> bool {
         match sent {
-            Sent::Discover { .. } => true,
+            Sent::Discover { .. } | Sent::Subscribe { .. } => true,
             Sent::Register { name } | Sent::Unregister { name } => {
                 point > 0 || !self.owed.contains(&(client, point, name))
             }
@@ -184,7 +185,7 @@ impl Network {
     /// A write, or the answer to it, is lost.
     pub(crate) fn note_loss(&mut self, client: usize, point: usize, sent: Sent) {
         match sent {
-            Sent::Discover { .. } => {}
+            Sent::Discover { .. } | Sent::Subscribe { .. } => {}
             Sent::Register { .. } | Sent::Unregister { .. } => {
                 let names = 0..self.names;
                 self.owed.extend(names.map(|name| (client, point, name)));
@@ -195,7 +196,7 @@ impl Network {
     /// A write came through, and so does its answer.
     pub(crate) fn note_answer(&mut self, client: usize, point: usize, sent: Sent) {
         match sent {
-            Sent::Discover { .. } => {}
+            Sent::Discover { .. } | Sent::Subscribe { .. } => {}
             Sent::Register { name } | Sent::Unregister { name } => {
                 self.owed.remove(&(client, point, name));
             }

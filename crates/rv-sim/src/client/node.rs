@@ -11,9 +11,10 @@ use super::point::shifted;
 use super::samples::{address, client_key, client_peer, name, point_peer};
 
 /// A request that the client waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) point: usize,
+    pub(crate) wanted: Wanted,
 }
 
 /// A client and its shell.
@@ -24,6 +25,8 @@ pub struct Node {
     pub(crate) is_gone: bool,
     /// Waited for.
     pub(crate) out: BTreeMap<RequestId, Out>,
+    /// The subscriptions that were begun.
+    pub(crate) pushed: BTreeMap<RequestId, Out>,
     /// When the timer fires, in true time: a timer does not follow the clock.
     pub(crate) wake_at: Option<Time>,
     port: u16,
@@ -38,9 +41,9 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(now: Time, number: usize, config: ClientConfig, seed: u64) -> Self {
         let peer = client_peer(number);
-        // Streams do not last in this network, so that watches poll in it.
+        // Both ways of watching are in every network.
         let config = ClientConfig {
-            push: false,
+            push: number.is_multiple_of(2),
             ..config
         };
         let client = Client::new(config, peer, seed).expect("valid bounds");
@@ -49,6 +52,7 @@ impl Node {
             peer,
             is_gone: false,
             out: BTreeMap::new(),
+            pushed: BTreeMap::new(),
             wake_at: None,
             port: 0,
             ahead_millis: 0,

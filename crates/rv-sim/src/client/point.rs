@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::PeerId;
-use rv_core::{Limits, Output, Registry, Rules, Session, StreamId, Submitted, Ticket, Writer};
+use rv_core::{
+    Limits, Output, Registry, Rules, Session, StreamId, Submitted, Subscription, Ticket, Writer,
+};
 use rv_proto::{
     Dialect, DiscoverResponse, EXTENSION_PROTOCOL, Epoch, Fact, Namespace, RESPONSE_BYTES_MAX,
-    Record, RecordError, RegisterResponse, Request, Response, Seq, Status, Time, UnverifiedRecord,
-    classify, decode_frame,
+    Record, RecordError, RegisterResponse, Request, Response, Seq, Status, SubscriptionUpdate,
+    Time, UnverifiedRecord, classify, decode_frame,
 };
 
 /// Whose manners a point has.
@@ -28,6 +30,8 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Response(Box<Response>),
+    /// The answer, and what follows on its stream.
+    Subscribed(Box<(Response, Subscription)>),
     /// It was read, and has no answer.
     Read,
     EndOfStream,
@@ -55,6 +59,9 @@ pub struct Point {
 }
 
 impl Point {
+    /// An entry or two, so that snapshots have several updates.
+    const UPDATE_BYTES: usize = 300;
+
     /// A point without registrations.
     pub fn new(kind: Kind, page_entries_max: usize) -> Self {
         let dialect_default = match kind {
@@ -148,6 +155,7 @@ impl Point {
     pub fn respond(&mut self, now: Time, peer: PeerId, request: &Request) -> Option<Response> {
         match self.ask(now, peer, request) {
             Reply::Response(response) => Some(*response),
+            Reply::Subscribed(begun) => Some(begun.0),
             Reply::Read | Reply::EndOfStream => None,
         }
     }
@@ -163,6 +171,18 @@ impl Point {
             self.cookies.extend(cookie.clone());
         }
         reply
+    }
+
+    /// The next update of a subscription, if there is one at a true time.
+    pub(crate) fn next_update(
+        &self,
+        now: Time,
+        subscription: &mut Subscription,
+    ) -> Option<SubscriptionUpdate> {
+        let clock = self.clock(now);
+        let frame = subscription.next_update(now, clock, &self.registry, Self::UPDATE_BYTES)?;
+        let update = SubscriptionUpdate::decode(payload(&frame));
+        Some(update.expect("our update"))
     }
 
     /// What another implementation does and ours does not.
@@ -202,6 +222,7 @@ impl Point {
         let session = self.sessions.entry(peer).or_insert_with(new);
         session.handle_frame(stream, request.encode().into(), false);
         let mut tickets: BTreeMap<Ticket, StreamId> = BTreeMap::new();
+        let mut subscription = None;
         let mut reply = Reply::Read;
         loop {
             while let Some(output) = session.poll_output() {
@@ -230,8 +251,16 @@ impl Point {
                     Output::AwaitClose { .. } | Output::Read { .. } => {
                         unreachable!("nobody is kept waiting for identify")
                     }
-                    Output::Push { .. } | Output::Subscribe { .. } => {
-                        unreachable!("the simulated clients poll")
+                    Output::Subscribe { query, .. } => {
+                        let heartbeat = self.rules.heartbeat;
+                        let begun = Subscription::new(&self.registry, &query, heartbeat);
+                        let scope = begun.as_ref().map(|it| it.scope().clone());
+                        session.handle_subscription(stream, scope.map_err(Clone::clone));
+                        subscription = begun.ok();
+                    }
+                    Output::Push { frame, .. } => {
+                        let begun = subscription.take().expect("it was begun before");
+                        reply = Reply::Subscribed(Box::new((read(&frame), begun)));
                     }
                     Output::Next { .. } | Output::Report(_) => {}
                 }
@@ -280,11 +309,13 @@ fn dialect_of(record: Option<&Bytes>) -> Option<Dialect> {
 }
 
 fn read(frame: &Bytes) -> Response {
+    Response::decode(payload(frame)).expect("our response")
+}
+
+fn payload(frame: &Bytes) -> Bytes {
     let mut buffer = BytesMut::from(frame.as_ref());
-    let payload = decode_frame(&mut buffer, RESPONSE_BYTES_MAX)
-        .expect("our frame")
-        .expect("a whole one");
-    Response::decode(payload).expect("our response")
+    let payload = decode_frame(&mut buffer, RESPONSE_BYTES_MAX);
+    payload.expect("our frame").expect("a whole one")
 }
 
 /// A time that is so much later, or earlier.

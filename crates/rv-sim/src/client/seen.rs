@@ -54,13 +54,18 @@ pub enum Sent {
     Unregister { name: usize },
     /// DISCOVER, by a discovery or by a watch.
     Discover { name: usize },
+    /// DISCOVER_SUBSCRIBE, by a watch.
+    Subscribe { name: usize },
 }
 
 impl Sent {
     /// The number of its name.
     pub const fn name(self) -> usize {
         match self {
-            Self::Register { name } | Self::Unregister { name } | Self::Discover { name } => name,
+            Self::Register { name }
+            | Self::Unregister { name }
+            | Self::Discover { name }
+            | Self::Subscribe { name } => name,
         }
     }
 }

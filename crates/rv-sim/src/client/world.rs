@@ -1,6 +1,7 @@
 //! The network with everybody in it, on one clock.
 
 mod exchange;
+mod streams;
 
 use rv_core::client::{ClientConfig, DiscoverOptions, Failure, RegisterOptions, Target};
 use rv_proto::{Scope, Time, Ttl};
@@ -11,6 +12,7 @@ use super::node::Node;
 use super::point::Point;
 use super::samples::name;
 use super::seen::{Call, Seen};
+use streams::Streams;
 
 /// Everybody, everything on its way, and the time.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct World {
     pub points: Vec<Point>,
     pub(crate) shape: Shape,
     network: Network,
+    streams: Streams,
     seen: Vec<Seen>,
 }
 
@@ -48,6 +51,7 @@ impl World {
                 .map(|kind| Point::new(*kind, shape.page_entries_max))
                 .collect(),
             network: Network::new(case.seed, shape.names),
+            streams: Streams::new(),
             seen: Vec::new(),
             shape,
         }
@@ -72,7 +76,8 @@ impl World {
     pub fn next_at(&self) -> Option<Time> {
         let timers = self.nodes.iter().filter(|node| !node.is_gone);
         let timers = timers.filter_map(|node| node.wake_at);
-        timers.chain(self.network.next_at()).min()
+        let streams = self.next_heartbeat_at();
+        timers.chain(self.network.next_at()).chain(streams).min()
     }
 
     /// Goes on to `now`, and does what is due then.
@@ -89,6 +94,7 @@ impl World {
                 self.carry_out(number);
             }
         }
+        self.push();
     }
 
     /// Carries out what every client wants at the start.
@@ -150,6 +156,8 @@ impl World {
             Action::Crash { .. } => {
                 node.is_gone = true;
                 node.out.clear();
+                node.pushed.clear();
+                self.streams.retain(|(it, ..), _| *it != client);
                 Some(Call::Crash)
             }
             Action::Discover { name: number, .. } => {
@@ -196,8 +204,11 @@ impl World {
     /// What is on the connection is lost, and who waits is told or not.
     fn lose_connection(&mut self, client: usize, point: usize) {
         self.network.disconnect(client, point);
+        self.streams
+            .retain(|(of, at, _), _| (*of, *at) != (client, point));
         let mut dice = self.network.dice(client, point);
-        let waiting = self.nodes[client].out.iter();
+        let node = &self.nodes[client];
+        let waiting = node.out.iter().chain(&node.pushed);
         let waiting: Vec<_> = waiting
             .filter(|(_, out)| out.point == point)
             .map(|(id, _)| *id)

@@ -90,7 +90,7 @@ impl Bounds {
         match sent {
             Sent::Register { .. } => self.registers(world, place),
             Sent::Discover { .. } => self.polls(world, place),
-            Sent::Unregister { .. } => None,
+            Sent::Subscribe { .. } | Sent::Unregister { .. } => None,
         }
     }
 
@@ -231,10 +231,10 @@ impl Oracle for Bounds {
                 client.timers(),
             );
             let out_max = points * self.config.requests_per_point_max;
-            // A registration and its deadline, a watch, a retry; and a discovery, the cache, and
-            // the addresses.
+            // A registration and its deadline, a watch and its subscription, a retry; and a
+            // discovery, the cache, and the addresses.
             let timers_max = out_max
-                + points * (3 * world.shape.names + 1)
+                + points * (4 * world.shape.names + 1)
                 + self.config.operations_max.min(64)
                 + 2;
             let cached_max = self.config.cache.peers_total;
@@ -249,11 +249,13 @@ impl Oracle for Bounds {
                 let what = format!("client {number} leaves what is due at point {point} unsent");
                 return Err(broken(Promise::Bounds, world, what));
             }
-            // What is out at the client is out at its shell.
-            if out != node.out.len() {
+            // What is out at the client is out at its shell, and so is what is open.
+            let pushed = client.watches().iter().filter(|it| it.is_pushed).count();
+            if (out, pushed) != (node.out.len(), node.pushed.len()) {
                 let what = format!(
-                    "client {number} waits for {out}, its shell for {}",
-                    node.out.len()
+                    "client {number} waits for {out} and is pushed {pushed}, its shell for {} and {}",
+                    node.out.len(),
+                    node.pushed.len()
                 );
                 return Err(broken(Promise::Bounds, world, what));
             }

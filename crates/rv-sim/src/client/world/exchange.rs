@@ -1,6 +1,6 @@
 //! What becomes of a request: out of its client, over the link, to its point, and back.
 
-use rv_core::client::{Failure, Output, RequestId, Wanted};
+use rv_core::client::{Failure, Output, Pushed, RequestId, Wanted};
 use rv_proto::{Request, Response, Scope, Status};
 
 use super::World;
@@ -93,11 +93,26 @@ impl World {
         if node.is_gone {
             return;
         }
-        node.out.remove(&id);
         let clock = node.clock(self.now);
+        let out = node.out.remove(&id);
         match outcome {
-            Outcome::Failure(failure) => node.client.handle_failure(clock, id, failure),
-            Outcome::Response(response) => node.client.handle_response(clock, id, *response),
+            Outcome::Failure(failure) => {
+                node.pushed.remove(&id);
+                node.client.handle_failure(clock, id, failure);
+            }
+            Outcome::Response(response) => {
+                if let (Some(out), true) = (out, is_begun(&response)) {
+                    node.pushed.insert(id, out);
+                }
+                node.client.handle_response(clock, id, *response);
+            }
+            Outcome::Update(update) => {
+                let Some(Out { wanted, .. }) = node.pushed.get(&id) else {
+                    return;
+                };
+                let pushed = Pushed::update(Some(&node.peer), wanted, *update);
+                node.client.handle_pushed(clock, id, pushed);
+            }
             Outcome::Written => node.client.handle_written(clock, id),
         }
         self.seen.push(Seen::Answered { client, point });
@@ -109,6 +124,9 @@ impl World {
             match output {
                 Output::Cancel { id } => {
                     self.nodes[client].out.remove(&id);
+                    self.nodes[client].pushed.remove(&id);
+                    self.streams
+                        .retain(|(of, _, it), _| (*of, *it) != (client, id));
                 }
                 Output::Event(event) => self.seen.push(Seen::Told { client, event }),
                 Output::Request { id, point, request } => {
@@ -120,7 +138,7 @@ impl World {
     }
 
     /// How a link is now.
-    fn link(&self, point: usize) -> Link {
+    pub(super) fn link(&self, point: usize) -> Link {
         if self.is_calm() || (point == 0 && !self.shape.is_first_lossy) {
             return Link::default();
         }
@@ -136,7 +154,11 @@ impl World {
             sent,
         });
         let node = &mut self.nodes[client];
-        node.out.insert(id, Out { point });
+        let out = Out {
+            point,
+            wanted: wanted.clone(),
+        };
+        node.out.insert(id, out);
         let bytes = bytes::Bytes::from(node.sealed_request(wanted).encode());
         let mut dice = self.network.dice(client, point);
         if !self.points[point].is_up {
@@ -181,10 +203,15 @@ impl World {
         let is_late = !node.out.contains_key(&id);
         let reply = self.points[point].ask(self.now, node.peer, request);
         self.note_write(client, point, sent, is_late, &reply);
+        let mut subscription = None;
         let outcome = match reply {
             Reply::EndOfStream => Outcome::Failure(Failure::EndOfStream),
             Reply::Read => Outcome::Written,
             Reply::Response(response) => Outcome::Response(response),
+            Reply::Subscribed(begun) => {
+                subscription = Some(begun.1);
+                Outcome::Response(Box::new(begun.0))
+            }
         };
         let link = self.link(point);
         let mut dice = self.network.dice(client, point);
@@ -194,6 +221,12 @@ impl World {
             self.network.note_loss(client, point, sent);
         } else {
             self.network.note_answer(client, point, sent);
+        }
+        if let Some(subscription) = subscription.filter(|_| !is_late)
+            && let Some(delay) = fate.delays_millis.first()
+        {
+            let behind = shifted(self.now, delay.cast_signed());
+            self.begin_stream((client, point, id), subscription, behind);
         }
         for delay in fate.delays_millis {
             self.answer_in(delay, client, point, id, outcome.clone());
@@ -232,26 +265,37 @@ impl World {
                     is_late,
                 });
             }
-            (Sent::Register { .. } | Sent::Unregister { .. } | Sent::Discover { .. }, _) => {}
+            (
+                Sent::Register { .. }
+                | Sent::Unregister { .. }
+                | Sent::Discover { .. }
+                | Sent::Subscribe { .. },
+                _,
+            ) => {}
         }
     }
 }
 
+/// Whether a subscription is begun with it.
+fn is_begun(response: &Response) -> bool {
+    matches!(response, Response::Subscribe(it) if it.status == Status::OK)
+}
+
 fn sent_of(wanted: &Wanted) -> Sent {
+    let in_scope = |scope: &Scope| match scope {
+        Scope::All => usize::MAX,
+        Scope::Namespace(it) => number_of(it),
+    };
     match wanted {
-        Wanted::Discover {
-            scope: Scope::All, ..
-        } => Sent::Discover { name: usize::MAX },
-        Wanted::Discover {
-            scope: Scope::Namespace(it),
-            ..
-        } => Sent::Discover {
-            name: number_of(it),
+        Wanted::Discover { scope, .. } => Sent::Discover {
+            name: in_scope(scope),
         },
         Wanted::Register { namespace, .. } => Sent::Register {
             name: number_of(namespace),
         },
-        Wanted::Subscribe { .. } => unreachable!("the simulated clients poll"),
+        Wanted::Subscribe { scope, .. } => Sent::Subscribe {
+            name: in_scope(scope),
+        },
         Wanted::Unregister { namespace } => Sent::Unregister {
             name: number_of(namespace),
         },
