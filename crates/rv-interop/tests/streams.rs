@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use libp2p::swarm::StreamProtocol;
 use rv_interop::wire::{self, Discover, Register, Reply, frame, hex, unregister};
 use rv_interop::{End, Identity, ManualClock, Point, RawClient, Via, eventually, within};
+use rv_server::rv_proto::INMEM_PROTOCOL;
 use rv_server::{Config, StreamLimits};
 use tokio::time::timeout;
 
@@ -450,6 +451,9 @@ async fn the_protocol_has_the_names_that_are_configured() {
     let extension = StreamProtocol::new("/rendezvous/ext/1.0.0");
     let refused = client.open_as(extension.clone()).await;
     refused.expect_err("nor the extension's, without the specification's");
+    let inmem = StreamProtocol::new(INMEM_PROTOCOL);
+    let refused = client.open_as(inmem.clone()).await;
+    refused.expect_err("nor go's for its subscriptions");
 
     let config = Config {
         protocols: vec![canvas, usual],
@@ -460,4 +464,6 @@ async fn the_protocol_has_the_names_that_are_configured() {
     let stream = client.open_as(extension).await;
     let mut stream = stream.expect("it is there beside the specification's");
     assert_eq!(stream.peers(NAMESPACE).await, []);
+    let stream = client.open_as(inmem).await;
+    stream.expect("and so is go's");
 }

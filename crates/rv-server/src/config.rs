@@ -18,8 +18,9 @@ pub struct Config {
     /// that announces the extension beside it. Under other names alone, only who knows these names
     /// meets this point.
     pub protocols: Vec<StreamProtocol>,
-    /// The swarm's own peer id. Default none. Only with it go's type of subscription is offered:
-    /// its clients are told by whom they are sent registrations.
+    /// The swarm's own peer id. Default none. Only with it, and with `/rendezvous/1.0.0` among the
+    /// names, go's type of subscription is offered: its clients are told by whom they are sent
+    /// registrations.
     pub local_peer: Option<PeerId>,
     /// What one request may ask.
     pub rules: Rules,
@@ -64,6 +65,20 @@ impl Config {
         }
         self.rules.validate()?;
         Ok(())
+    }
+
+    /// Whether the protocol's name in the specification is offered: who comes under it may be
+    /// anybody, and all that goes with it is there as well.
+    pub(crate) fn is_public(&self) -> bool {
+        self.protocols.contains(&PROTOCOL)
+    }
+
+    /// Who sends the records of go's type of subscription, if that is offered.
+    ///
+    /// Its stream has a fixed name, by which clients know a point of go's: a network with a name of
+    /// its own must not be found by it.
+    pub(crate) fn inmem_peer(&self) -> Option<PeerId> {
+        self.local_peer.filter(|_| self.is_public())
     }
 }
 

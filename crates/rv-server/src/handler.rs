@@ -83,7 +83,7 @@ impl Handler {
         open: Arc<Open>,
     ) -> Self {
         let session = Session::new(peer, origin, config.rules.clone());
-        let session = match config.local_peer {
+        let session = match config.inmem_peer() {
             Some(local) => session.with_inmem(local),
             None => session,
         };

@@ -9,7 +9,6 @@ use libp2p_swarm::{Stream, StreamProtocol};
 use rv_proto::{EXTENSION_PROTOCOL, INMEM_PROTOCOL};
 
 use crate::Config;
-use crate::config::PROTOCOL;
 
 /// What a stream was opened for.
 #[derive(Debug)]
@@ -21,8 +20,8 @@ pub enum Inbound {
 }
 
 /// Every configured protocol name, and beside the specification's the one that announces the
-/// extension; all speak the same messages. Besides go's for its type of subscription, if this point
-/// knows its own peer id.
+/// extension; all speak the same messages. Beside the specification's also go's for its type of
+/// subscription, if this point knows its own peer id.
 #[derive(Clone, Debug)]
 pub struct Protocols(Arc<Config>);
 
@@ -38,12 +37,14 @@ impl UpgradeInfo for Protocols {
 
     fn protocol_info(&self) -> Self::InfoIter {
         let mut names = self.0.protocols.clone();
-        let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
         // A network with a name of its own is met under that name alone.
-        if names.contains(&PROTOCOL) && !names.contains(&extension) {
-            names.push(extension);
+        if self.0.is_public() {
+            let extension = StreamProtocol::new(EXTENSION_PROTOCOL);
+            if !names.contains(&extension) {
+                names.push(extension);
+            }
         }
-        if self.0.local_peer.is_some() {
+        if self.0.inmem_peer().is_some() {
             names.push(StreamProtocol::new(INMEM_PROTOCOL));
         }
         names.into_iter()
