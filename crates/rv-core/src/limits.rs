@@ -197,8 +197,8 @@ pub struct Limits {
     /// Subscriptions in all. Default 10,000: one that nobody reads keeps up to 32 kB. With 0 all
     /// clients poll.
     pub subscriptions_total: usize,
-    /// Removals that are remembered for subscribers who are behind. Default 16,384: about 10 MB.
-    /// Who is behind them all, when it comes back or because it reads slowly, is told everything
+    /// Removals that are remembered for subscribers who are behind. Default 16,384: about 15 MB,
+    /// with as many marks of namespaces of which some were forgotten. Who missed a forgotten one, when it comes back or because it reads slowly, is told everything
     /// anew.
     pub removals_max: usize,
 }

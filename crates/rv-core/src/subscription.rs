@@ -23,7 +23,8 @@ use crate::registry::{Change, Place, Query, Registry, live_epoch};
 ///   begins with it. A snapshot ends with the first update that is complete.
 /// - Then every name whose listing changed comes once, as there or as gone, with what is true when
 ///   it is read. Expiry is not told: every entry came with the time that is left.
-/// - A subscriber that falls behind the removals which are remembered gets a new snapshot.
+/// - A subscriber that falls behind the removals which are remembered of what it is subscribed to
+///   gets a new snapshot.
 /// - Without news there is an update every so often, with the newest cookie.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -101,7 +102,7 @@ impl Subscription {
         registry: &Registry,
         bytes_max: usize,
     ) -> Option<Bytes> {
-        if self.phase == Phase::Resetting || !registry.covers(self.place) {
+        if self.phase == Phase::Resetting || !registry.covers(&self.scope, self.place) {
             self.phase = Phase::Resetting;
             self.place = Place {
                 after: Seq::ZERO,

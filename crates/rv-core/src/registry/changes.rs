@@ -38,9 +38,10 @@ impl Registry {
         self.removals.set_max(max);
     }
 
-    /// Whether every removal is remembered that a reader who stands at `place` was not told.
-    pub(crate) fn covers(&self, place: Place) -> bool {
-        place.removals_after() >= self.removals.complete_since()
+    /// Whether every removal in `scope` is remembered that a reader who stands at `place` was not
+    /// told.
+    pub(crate) fn covers(&self, scope: &Scope, place: Place) -> bool {
+        place.removals_after() >= self.removals.complete_since(scope)
     }
 
     /// What changed in `scope` behind `place`, in the order of the log, with the position of each.

@@ -16,11 +16,23 @@ use super::{Key, Registration};
 #[derive(Clone, Debug)]
 pub(super) struct Removals {
     max: usize,
-    /// Behind this position none is missing.
+    /// Behind this position none is missing in any namespace.
     complete_since: Seq,
+    forgotten: Forgotten,
     by_key: BTreeMap<Key, Removal>,
     by_seq: BTreeMap<Seq, Key>,
     by_namespace: BTreeMap<(Namespace, Seq), PeerId>,
+}
+
+/// Behind which position none is missing in one namespace: the last that was evicted there.
+///
+/// There are as many of these marks as removals at the most. The oldest goes first, and then stands
+/// for all namespaces without a mark.
+#[derive(Clone, Debug, Default)]
+struct Forgotten {
+    elsewhere: Seq,
+    by_namespace: BTreeMap<Namespace, Seq>,
+    by_seq: BTreeMap<Seq, Namespace>,
 }
 
 /// What readers may hold of one name.
@@ -38,6 +50,7 @@ impl Default for Removals {
         Self {
             max: Self::MAX_DEFAULT,
             complete_since: Seq::ZERO,
+            forgotten: Forgotten::default(),
             by_key: BTreeMap::new(),
             by_seq: BTreeMap::new(),
             by_namespace: BTreeMap::new(),
@@ -60,13 +73,20 @@ impl Removals {
         *self = Self {
             max,
             complete_since: seq,
+            forgotten: Forgotten {
+                elsewhere: seq,
+                ..Forgotten::default()
+            },
             ..Self::default()
         };
     }
 
-    /// The position behind which none is missing.
-    pub(super) fn complete_since(&self) -> Seq {
-        self.complete_since
+    /// The position behind which none in `scope` is missing.
+    pub(super) fn complete_since(&self, scope: &Scope) -> Seq {
+        match scope {
+            Scope::All => self.complete_since,
+            Scope::Namespace(name) => self.forgotten.complete_since(name),
+        }
     }
 
     /// Takes note that the fact at `seq` put `now` in the place of `before`, under one name.
@@ -147,7 +167,9 @@ impl Removals {
             self.complete_since = seq;
             self.by_namespace.remove(&(key.1.clone(), seq));
             self.by_key.remove(&key);
+            self.forgotten.note(seq, key.1);
         }
+        self.forgotten.evict(self.max);
     }
 
     /// Checks that all indexes have the same.
@@ -163,5 +185,39 @@ impl Removals {
             assert!(removal.seq > self.complete_since, "none before the rest");
         }
         assert!(self.by_key.len() <= self.max, "within the bound");
+        self.forgotten.check();
+        assert!(self.forgotten.by_seq.len() <= self.max, "and so are marks");
+    }
+}
+
+impl Forgotten {
+    fn complete_since(&self, namespace: &Namespace) -> Seq {
+        let mark = self.by_namespace.get(namespace);
+        mark.copied().unwrap_or(self.elsewhere)
+    }
+
+    /// The removal at `seq` is evicted. The oldest is first.
+    fn note(&mut self, seq: Seq, namespace: Namespace) {
+        if let Some(before) = self.by_namespace.insert(namespace.clone(), seq) {
+            self.by_seq.remove(&before);
+        }
+        self.by_seq.insert(seq, namespace);
+    }
+
+    fn evict(&mut self, max: usize) {
+        while self.by_seq.len() > max
+            && let Some((seq, namespace)) = self.by_seq.pop_first()
+        {
+            self.elsewhere = seq;
+            self.by_namespace.remove(&namespace);
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.by_namespace.len(), self.by_seq.len(), "one mark each");
+        for (namespace, seq) in &self.by_namespace {
+            assert_eq!(self.by_seq.get(seq), Some(namespace), "at its place");
+            assert!(*seq > self.elsewhere, "behind those without one");
+        }
     }
 }

@@ -161,6 +161,43 @@ fn whoever_missed_removals_that_are_forgotten_is_told_everything_anew() {
 }
 
 #[test]
+fn removals_elsewhere_that_are_forgotten_trouble_nobody_but_who_missed_them() {
+    let mut world = World::new();
+    world.registry.set_removals_max(1);
+    for number in 0..3 {
+        world.register(number, 0, Kind::Legacy, 300);
+        world.register(number, 1, Kind::Legacy, 300);
+    }
+    let mut it = Subscriber::new(&world, chat(), DialectSet::ALL);
+    let mut other = Subscriber::new(&world, Scope::Namespace(name(1)), DialectSet::ALL);
+    let mut everything = Subscriber::new(&world, Scope::All, DialectSet::ALL);
+    for subscriber in [&mut it, &mut other, &mut everything] {
+        assert!(read(subscriber, &world, FULL).is_some());
+    }
+    let away = it.cookie.clone();
+    for number in 0..3 {
+        world.unregister(number, 1);
+    }
+    assert_eq!(read(&mut it, &world, FULL), None);
+    it.reconnect(&world);
+    let goes_on = news(Vec::new(), Vec::new());
+    assert_eq!(read(&mut it, &world, FULL), Some(goes_on));
+    for subscriber in [&mut other, &mut everything] {
+        assert!(read(subscriber, &world, FULL).is_some_and(|told| told.is_reset));
+    }
+
+    // What is known of so many namespaces is bounded as well: here of one.
+    world.unregister(0, 0);
+    world.unregister(1, 0);
+    world.register(0, 1, Kind::Legacy, 300);
+    world.unregister(0, 1);
+    it.cookie = away;
+    it.reconnect(&world);
+    assert!(read(&mut it, &world, FULL).is_some_and(|told| told.is_reset));
+    assert_eq!(it.believes(world.now).len(), 1);
+}
+
+#[test]
 fn a_snapshot_of_several_updates_has_a_cookie_at_its_end_alone() {
     let mut world = World::new();
     for number in 0..3 {
