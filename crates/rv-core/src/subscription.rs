@@ -217,6 +217,11 @@ impl InmemSubscription {
         &self.scope
     }
 
+    /// The namespace that is subscribed to.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Whether there is more for certain.
     pub fn is_due(&self) -> bool {
         self.has_more

@@ -76,6 +76,9 @@ impl Machine {
                 Output::Subscribe { query, .. } => {
                     self.session.handle_subscription(stream, Ok(query.scope));
                 }
+                Output::SubscribeInmem { namespace, .. } => {
+                    self.session.handle_inmem_room(stream, Ok(namespace));
+                }
                 Output::Next { .. } => return None,
                 Output::Discover { query, .. } => {
                     let page = self.registry.discover(Self::NOW, &query);

@@ -39,6 +39,21 @@ fn request(namespace: &str, cookie: Option<Vec<u8>>) -> Vec<u8> {
     .encode()
 }
 
+/// As go's client asks, first whether there is the type, then on a stream of the type's.
+fn go_request(namespace: &str, supported_types: &[&str]) -> Vec<u8> {
+    Request::Subscribe(SubscribeRequest {
+        supported_types: supported_types.iter().map(|it| (*it).to_owned()).collect(),
+        namespace: Some(namespace.as_bytes().to_vec().into()),
+        ..SubscribeRequest::default()
+    })
+    .encode()
+}
+
+async fn go_record(stream: &mut RawStream) -> InmemRecord {
+    let payload = stream.receive().await.expect("a record");
+    InmemRecord::decode(payload.into()).expect("a record")
+}
+
 async fn ask(client: &RawClient, payload: &[u8]) -> (RawStream, SubscribeResponse) {
     let protocol = StreamProtocol::new(EXTENSION_PROTOCOL);
     let mut stream = client.open_as(protocol).await.expect("it is always there");
@@ -514,15 +529,7 @@ async fn gos_client_is_sent_what_a_rust_client_registers() {
     );
     first.register(NAMESPACE).await;
     let go = RawClient::connect(&point).await;
-    let subscribe = |supported_types: &[&str]| {
-        let request = SubscribeRequest {
-            supported_types: supported_types.iter().map(|it| (*it).to_owned()).collect(),
-            namespace: Some(NAMESPACE.into()),
-            ..SubscribeRequest::default()
-        };
-        Request::Subscribe(request).encode()
-    };
-    let (_, response) = ask(&go, &subscribe(&["inmem"])).await;
+    let (_, response) = ask(&go, &go_request(NAMESPACE, &["inmem"])).await;
     assert_eq!(response.status, Status::OK);
     assert_eq!(response.subscription_type.as_deref(), Some(&b"inmem"[..]));
     let details = format!(
@@ -538,13 +545,12 @@ async fn gos_client_is_sent_what_a_rust_client_registers() {
         .open_as(StreamProtocol::new(INMEM_PROTOCOL))
         .await
         .expect("offered");
-    stream.send(&subscribe(&[])).await;
+    stream.send(&go_request(NAMESPACE, &[])).await;
     for client in [&first, &second, &first] {
         if client.peer() == second.peer() {
             second.register(NAMESPACE).await;
         }
-        let payload = stream.receive().await.expect("a record");
-        let record = InmemRecord::decode(payload.into()).expect("a record");
+        let record = go_record(&mut stream).await;
         assert_eq!(record.peer, client.peer().to_string());
         assert_eq!(record.namespace, NAMESPACE);
         assert_eq!(record.addresses, [client.identity().address().to_vec()]);
@@ -554,5 +560,65 @@ async fn gos_client_is_sent_what_a_rust_client_registers() {
     }
     stream.close_write().await;
     assert_eq!(stream.end("its own end").await, End::Closed);
+    let stats = point.stats().await;
+    assert_eq!((stats.subscriptions, stats.subscribes), (0, 1));
+}
+
+#[tokio::test]
+async fn gos_streams_in_one_namespace_share_one_subscription_and_a_full_point_says_so_at_once() {
+    let point = Point::in_memory(Config {
+        streams: StreamLimits {
+            subscriptions_per_connection: 1,
+            ..StreamLimits::default()
+        },
+        ..Config::default()
+    })
+    .await;
+    let (first, second) = (
+        RawClient::connect(&point).await,
+        RawClient::connect(&point).await,
+    );
+    let go = RawClient::connect(&point).await;
+    let asked = async |namespace: &str| {
+        let (_, response) = ask(&go, &go_request(namespace, &["inmem"])).await;
+        (response.status, response.status_text)
+    };
+    let subscribed = async || {
+        let stream = go.open_as(StreamProtocol::new(INMEM_PROTOCOL)).await;
+        let mut stream = stream.expect("offered");
+        stream.send(&go_request(NAMESPACE, &[])).await;
+        stream
+    };
+    assert_eq!(asked(NAMESPACE).await, (Status::OK, String::new()));
+    let mut one = subscribed().await;
+    eventually("it is open", async || {
+        (point.stats().await.subscriptions == 1).then_some(())
+    })
+    .await;
+    let full = "1 subscriptions are open, no more are allowed: end some, or poll";
+    let refused = (Status::UNAVAILABLE, full.to_owned());
+    assert_eq!(asked("elsewhere").await, refused);
+    let mut two = subscribed().await;
+    // Both answers come behind what was sent before.
+    assert_eq!(asked("elsewhere").await, refused);
+    assert_eq!(asked(NAMESPACE).await, (Status::OK, String::new()));
+
+    first.register(NAMESPACE).await;
+    let told = go_record(&mut one).await;
+    assert_eq!(told.peer, first.peer().to_string());
+    one.close_write().await;
+    assert_eq!(one.end("its own end").await, End::Closed);
+    second.register(NAMESPACE).await;
+    let told = go_record(&mut two).await;
+    assert_eq!(told.peer, second.peer().to_string(), "it goes on there");
+    let stats = point.stats().await;
+    assert_eq!((stats.subscriptions, stats.subscribes), (1, 1));
+    assert_eq!(stats.subscribes_refused, 2);
+
+    two.close_write().await;
+    assert_eq!(two.end("its own end").await, End::Closed);
     assert_eq!(point.stats().await.subscriptions, 0);
+    point.with(|behaviour| behaviour.drain()).await;
+    let reason = "this point is shutting down: try another".to_owned();
+    assert_eq!(asked(NAMESPACE).await, (Status::UNAVAILABLE, reason));
 }

@@ -1,6 +1,7 @@
 //! One connection: its streams, its session, its waits.
 
 mod frame_stream;
+mod inmem_feeds;
 mod pool;
 mod push_stream;
 mod subscriptions;
@@ -33,7 +34,7 @@ use crate::stats::add;
 use crate::subscribers::Ticket;
 use frame_stream::StreamEnd;
 use pool::{PoolEvent, StreamPool};
-use subscriptions::Subscriptions;
+use subscriptions::{PushEvent, Subscriptions};
 use upgrade::{Inbound, Protocols};
 
 /// Serves one connection, in that connection's own task.
@@ -145,8 +146,8 @@ impl Handler {
                 continue;
             }
             // 5. What is new for subscribers.
-            if let Poll::Ready((stream, end)) = self.subscriptions.poll(cx) {
-                self.log_end(stream, &end);
+            if let Poll::Ready(event) = self.subscriptions.poll(cx) {
+                self.handle_subscriptions(event);
                 continue;
             }
             // 6. Streams that take too long.
@@ -196,6 +197,18 @@ impl Handler {
         }
     }
 
+    fn handle_subscriptions(&mut self, event: PushEvent) {
+        match event {
+            PushEvent::Begun(scope) => self.report(Report::Subscribed { scope }),
+            PushEvent::Ended(stream, end) => {
+                self.log_end(stream, &end);
+                if let StreamEnd::Refused(refusal) = end {
+                    self.report(Report::SubscribeRefused { refusal });
+                }
+            }
+        }
+    }
+
     fn log_end(&self, StreamId(stream): StreamId, end: &StreamEnd) {
         let peer = self.peer;
         match end {
@@ -228,6 +241,19 @@ impl Handler {
         let scope = subscription.scope().clone();
         self.begun.insert(stream, (subscription, ticket));
         Ok(scope)
+    }
+
+    /// Whether a subscription of go's type could be begun. One that this connection has already
+    /// takes no place.
+    fn check_inmem_room(&self, namespace: Namespace) -> Result<Namespace, Refusal> {
+        if self.point().is_draining() {
+            return Err(Refusal::Draining);
+        }
+        if !self.subscriptions.has_inmem(&namespace) {
+            self.subscriptions.check_room()?;
+            self.point().subscribers.check_room(self.peer)?;
+        }
+        Ok(namespace)
     }
 
     fn push(&mut self, stream: StreamId, response: Bytes) {
@@ -271,6 +297,10 @@ impl Handler {
             Output::Subscribe { stream, query } => {
                 let begun = self.begin(stream, &query);
                 self.session.handle_subscription(stream, begun);
+            }
+            Output::SubscribeInmem { stream, namespace } => {
+                let room = self.check_inmem_room(namespace);
+                self.session.handle_inmem_room(stream, room);
             }
             Output::Verify {
                 stream,

@@ -5,7 +5,7 @@ use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rv_core::{Refusal, Report, Source};
+use rv_core::{Report, Source};
 
 /// What a point holds and has done since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Stats {
     pub batches_failed: u64,
     /// Registrations erased after their deadline.
     pub erased: u64,
-    /// Refusals by [`Refusal::name`].
+    /// Refusals by [`Refusal::name`](rv_core::Refusal::name).
     pub refusals: BTreeMap<&'static str, u64>,
     /// DISCOVERs answered, by what decided the reader's dialect: the [`Source::name`]s.
     pub dialects_decided: BTreeMap<&'static str, u64>,
@@ -127,19 +127,9 @@ impl Counters {
         };
         add(counter, 1);
         if let Some(refusal) = refusal {
-            self.count_refusal(refusal);
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            *refusals.entry(refusal.name()).or_default() += 1;
         }
-    }
-
-    /// Counts a subscription that was refused where there is no answer for it.
-    pub(crate) fn count_subscribe_refused(&self, refusal: &Refusal) {
-        add(&self.subscribes_refused, 1);
-        self.count_refusal(refusal);
-    }
-
-    fn count_refusal(&self, refusal: &Refusal) {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        *refusals.entry(refusal.name()).or_default() += 1;
     }
 
     /// Counts a DISCOVER by what decided its reader's dialect.

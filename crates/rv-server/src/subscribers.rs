@@ -88,14 +88,7 @@ impl Subscribers {
         scope: &Scope,
     ) -> Result<Ticket, Refusal> {
         let mut index = self.index();
-        let refused = |limit| Err(Refusal::SubscriptionsFull { limit });
-        let of_peer = index.per_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.per_peer_max {
-            return refused(self.per_peer_max);
-        }
-        if self.len() >= self.total_max {
-            return refused(self.total_max);
-        }
+        self.check(&index, peer)?;
         *index.per_peer.entry(peer).or_default() += 1;
         index.numbers += 1;
         let number = index.numbers;
@@ -110,6 +103,23 @@ impl Subscribers {
             scope: scope.clone(),
             number,
         })
+    }
+
+    /// Whether there is a place for `peer` now.
+    pub(crate) fn check_room(&self, peer: PeerId) -> Result<(), Refusal> {
+        self.check(&self.index(), peer)
+    }
+
+    fn check(&self, index: &Index, peer: PeerId) -> Result<(), Refusal> {
+        let refused = |limit| Err(Refusal::SubscriptionsFull { limit });
+        let of_peer = index.per_peer.get(&peer).copied().unwrap_or(0);
+        if of_peer >= self.per_peer_max {
+            return refused(self.per_peer_max);
+        }
+        if self.len() >= self.total_max {
+            return refused(self.total_max);
+        }
+        Ok(())
     }
 
     /// There is news in these namespaces, and it can be read.

@@ -78,6 +78,14 @@ pub enum Output {
         /// What to subscribe to.
         query: Query,
     },
+    /// See whether a subscription of go's type could be begun, which its peer asks for on another
+    /// stream, then call [`Session::handle_inmem_room`].
+    SubscribeInmem {
+        /// The stream that waits.
+        stream: StreamId,
+        /// What to subscribe to.
+        namespace: Namespace,
+    },
     /// Check the records' signatures, or find them equal to verified ones, then call
     /// [`Session::handle_verified`].
     Verify {

@@ -40,8 +40,8 @@ impl Session {
         let (updates, inmem) = (offers(UPDATES_TYPE), offers(INMEM_TYPE));
         if updates && !request.accepts.is_empty() {
             self.subscribe_to_updates(stream, request);
-        } else if let Some(local) = self.inmem.filter(|_| inmem) {
-            self.subscribe_inmem(stream, &local, &request);
+        } else if inmem && self.inmem.is_some() {
+            self.subscribe_inmem(stream, &request);
         } else {
             self.refuse_subscribe(stream, Refusal::SubscriptionType);
         }
@@ -61,11 +61,26 @@ impl Session {
         }
     }
 
-    fn subscribe_inmem(&mut self, stream: StreamId, local: &PeerId, request: &SubscribeRequest) {
+    fn subscribe_inmem(&mut self, stream: StreamId, request: &SubscribeRequest) {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         match Namespace::from_bytes(namespace) {
-            Ok(namespace) => {
-                let details = inmem_details(local, namespace.as_str());
+            Ok(namespace) => self
+                .outputs
+                .push_back(Output::SubscribeInmem { stream, namespace }),
+            Err(error) => self.refuse_subscribe(stream, error.into()),
+        }
+    }
+
+    /// Takes the answer to [`Output::SubscribeInmem`]: whether there is room. The place is taken
+    /// when the peer asks for it on the stream of its type.
+    pub fn handle_inmem_room(&mut self, stream: StreamId, room: Result<Namespace, Refusal>) {
+        let room = match self.inmem {
+            Some(local) => room.map(|namespace| (local, namespace)),
+            None => Err(Refusal::SubscriptionType),
+        };
+        match room {
+            Ok((local, namespace)) => {
+                let details = inmem_details(&local, namespace.as_str());
                 let response = SubscribeResponse {
                     subscription_type: Some(Bytes::from_static(INMEM_TYPE.as_bytes())),
                     subscription_details: Some(details.into()),
@@ -73,7 +88,7 @@ impl Session {
                 };
                 self.respond(stream, Response::Subscribe(response));
             }
-            Err(error) => self.refuse_subscribe(stream, error.into()),
+            Err(refusal) => self.refuse_subscribe(stream, refusal),
         }
     }
 

@@ -80,6 +80,7 @@ impl Server {
                     Output::AwaitClose { .. }
                     | Output::Push { .. }
                     | Output::Subscribe { .. }
+                    | Output::SubscribeInmem { .. }
                     | Output::Next { .. }
                     | Output::Read { .. }
                     | Output::Report(_)

@@ -162,6 +162,7 @@ fn an_unregister_behind_a_register_that_is_not_verified_yet_is_submitted_after_i
             | Output::Read { .. }
             | Output::Push { .. }
             | Output::Subscribe { .. }
+            | Output::SubscribeInmem { .. }
             | Output::Verify { .. } => None,
         })
         .collect();

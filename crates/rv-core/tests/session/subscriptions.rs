@@ -47,6 +47,12 @@ fn go_is_told_where_the_records_come_from() {
     let mut session = with_inmem();
     let types = ["emitter-io", "inmem"];
     send(&mut session, STREAM, &Request::Subscribe(request(&types)));
+    let ask = Output::SubscribeInmem {
+        stream: STREAM,
+        namespace: name(),
+    };
+    check(&mut session, &[ask]);
+    session.handle_inmem_room(STREAM, Ok(name()));
     let local = keypair(9).public().to_peer_id();
     let details = format!(r#"{{"PeerID":"{local}","ChannelName":"my-app"}}"#);
     let response = SubscribeResponse {
@@ -124,6 +130,9 @@ fn a_subscription_that_there_is_no_room_for_is_refused_as_unavailable() {
     let mut session = session();
     let full = Refusal::SubscriptionsFull { limit: 64 };
     session.handle_subscription(STREAM, Err(full.clone()));
+    check(&mut session, &refused(400, full.clone()));
+    let mut session = with_inmem();
+    session.handle_inmem_room(STREAM, Err(full.clone()));
     check(&mut session, &refused(400, full));
 }
 

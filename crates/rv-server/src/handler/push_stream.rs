@@ -9,10 +9,11 @@ use bytes::{Bytes, BytesMut};
 use futures::{AsyncRead as _, AsyncWrite as _};
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
-use rv_core::{InmemSubscription, Refusal, Subscription, read_inmem_request};
+use rv_core::{Refusal, Subscription, read_inmem_request};
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, Time, UPDATE_BYTES_MAX, decode_frame};
 
 use super::frame_stream::{StreamEnd, Wait, poll_write};
+use super::inmem_feeds::{InmemBegun, InmemFeed, InmemFeeds};
 use crate::StreamLimits;
 use crate::desk::Point;
 use crate::stats::{Load, add};
@@ -39,7 +40,7 @@ enum Feeds {
     /// The peer sends nothing more.
     Updates(Subscription, Ticket),
     /// The peer may ask for more.
-    Inmem(Vec<(InmemSubscription, Ticket)>),
+    Inmem(InmemFeeds),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) uptime: Time,
     /// Subscriptions that this connection may still begin.
     pub(super) room: usize,
+    /// What it has begun of go's type, on all its streams.
+    pub(super) inmem: &'a mut InmemBegun,
 }
 
 /// Frames of one stream before the task's others get their turn.
@@ -66,6 +69,9 @@ const FRAMES_PER_POLL_MAX: usize = 8;
 
 /// What one read takes in at the most: several of go's requests, and nothing of others.
 const READ_BYTES_MAX: usize = 512;
+
+/// Reads before the other streams get their turn.
+const READS_PER_POLL_MAX: usize = 32;
 
 /// Room for what an update has beside its changes, and to spare.
 const UPDATE_HEAD_BYTES: usize = 1_024;
@@ -94,7 +100,7 @@ impl PushStream {
     pub(super) fn inmem(io: Stream, limits: &StreamLimits) -> Self {
         Self {
             deadline: Some(Instant::now() + limits.idle_timeout),
-            ..Self::new(io, BytesMut::new(), Feeds::Inmem(Vec::new()))
+            ..Self::new(io, BytesMut::new(), Feeds::Inmem(InmemFeeds::default()))
         }
     }
 
@@ -116,6 +122,24 @@ impl PushStream {
             Feeds::Updates(..) => 1,
             Feeds::Inmem(feeds) => feeds.len(),
         }
+    }
+
+    /// Goes on with what a stream that is gone was fed with, if it was asked for here as well.
+    pub(super) fn take_over(&mut self, feed: &mut Option<InmemFeed>) {
+        if let Feeds::Inmem(feeds) = &mut self.feeds
+            && self.state == State::Open
+        {
+            feeds.take_over(feed);
+        }
+    }
+
+    /// What it was fed with of go's type, for another stream.
+    pub(super) fn into_feeds(self) -> impl Iterator<Item = InmemFeed> {
+        let feeds = match self.feeds {
+            Feeds::Inmem(feeds) => Some(feeds.into_feeds()),
+            Feeds::Updates(..) => None,
+        };
+        feeds.into_iter().flatten()
     }
 
     /// What it keeps. The last frame is waited for when the point stops.
@@ -140,7 +164,7 @@ impl PushStream {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        around: &Surroundings<'_>,
+        around: &mut Surroundings<'_>,
     ) -> Poll<StreamEnd> {
         for _ in 0..FRAMES_PER_POLL_MAX {
             // 1. What is under way. No more is made of what might soon be old.
@@ -198,14 +222,18 @@ impl PushStream {
     }
 
     /// Ready when the stream is over.
-    fn poll_read(&mut self, cx: &mut Context<'_>, around: &Surroundings<'_>) -> Poll<StreamEnd> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> Poll<StreamEnd> {
         if self.state != State::Open {
             self.state = State::Closing;
             self.deadline
                 .get_or_insert_with(|| Instant::now() + around.limits.write_timeout);
             return Pin::new(&mut self.io).poll_close(cx).map(closed);
         }
-        loop {
+        for _ in 0..READS_PER_POLL_MAX {
             if let Err(end) = self.take_requests(around) {
                 return Poll::Ready(end);
             }
@@ -226,11 +254,13 @@ impl PushStream {
                 Err(error) => return Poll::Ready(StreamEnd::Broken(error)),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Begins what go's clients ask for. There is no answer to it, so what cannot be had ends the
     /// stream.
-    fn take_requests(&mut self, around: &Surroundings<'_>) -> Result<(), StreamEnd> {
+    fn take_requests(&mut self, around: &mut Surroundings<'_>) -> Result<(), StreamEnd> {
         let Feeds::Inmem(feeds) = &mut self.feeds else {
             return if self.inbound.is_empty() {
                 Ok(())
@@ -238,21 +268,13 @@ impl PushStream {
                 Err(StreamEnd::Unwanted)
             };
         };
-        let begun = feeds.len();
         while let Some(payload) =
             decode_frame(&mut self.inbound, REQUEST_BYTES_MAX).map_err(StreamEnd::Undecodable)?
         {
             self.deadline = None;
             let namespace = read_inmem_request(payload).ok_or(StreamEnd::Unwanted)?;
-            let subscription = InmemSubscription::new(namespace);
-            let is_full = feeds.len() - begun >= around.room;
-            let ticket = if is_full {
-                let limit = around.limits.subscriptions_per_connection;
-                Err(Refusal::SubscriptionsFull { limit })
-            } else {
-                around.point.subscribe(around.peer, subscription.scope())
-            };
-            feeds.push((subscription, ticket.map_err(StreamEnd::Refused)?));
+            let asked = feeds.ask(namespace, around);
+            asked.map_err(StreamEnd::Refused)?;
         }
         Ok(())
     }
@@ -285,20 +307,13 @@ impl PushStream {
                 add(&point.counters.updates, u64::from(update.is_some()));
                 update
             }
-            Feeds::Inmem(feeds) => feeds.iter_mut().find_map(|(subscription, ticket)| {
-                let has_news = ticket.take_news(waker);
+            Feeds::Inmem(feeds) => {
+                let records = feeds.next_records(waker, around, bytes_max);
                 if point.is_draining() {
                     self.state = State::Closing;
-                    return None;
                 }
-                if !has_news && !subscription.is_due() {
-                    return None;
-                }
-                let registry = point.registry();
-                let records = subscription.next_records(point.now(), &registry, bytes_max);
-                add(&point.counters.updates, u64::from(records.is_some()));
                 records
-            }),
+            }
         }
     }
 }

@@ -11,9 +11,10 @@ use futures_timer::Delay;
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 use rv_core::{Refusal, StreamId, Subscription};
-use rv_proto::Time;
+use rv_proto::{Namespace, Scope, Time};
 
 use super::frame_stream::StreamEnd;
+use super::inmem_feeds::{InmemBegun, InmemFeed};
 use super::push_stream::{PushStream, Surroundings};
 use crate::Config;
 use crate::committer::Open;
@@ -23,6 +24,7 @@ use crate::subscribers::Ticket;
 /// Streams with subscriptions, within bounds.
 pub(super) struct Subscriptions {
     streams: BTreeMap<StreamId, PushStream>,
+    inmem: InmemBegun,
     load: Load,
     timer: Delay,
     timer_at: Option<Instant>,
@@ -33,10 +35,19 @@ pub(super) struct Subscriptions {
     open: Arc<Open>,
 }
 
+/// What happened to them.
+pub(super) enum PushEvent {
+    /// A subscription of go's type was begun, to this.
+    Begun(Scope),
+    /// A stream is over and gone.
+    Ended(StreamId, StreamEnd),
+}
+
 impl Subscriptions {
     pub(super) fn new(peer: PeerId, config: Arc<Config>, open: Arc<Open>) -> Self {
         Self {
             streams: BTreeMap::new(),
+            inmem: InmemBegun::default(),
             load: Load::default(),
             timer: Delay::new(Duration::ZERO),
             timer_at: None,
@@ -68,6 +79,11 @@ impl Subscriptions {
         Ok(())
     }
 
+    /// Whether a subscription of go's type to this was begun.
+    pub(super) fn has_inmem(&self, namespace: &Namespace) -> bool {
+        self.inmem.has(namespace)
+    }
+
     /// Takes in a stream whose subscription was begun, as `response` says.
     pub(super) fn push(
         &mut self,
@@ -91,14 +107,20 @@ impl Subscriptions {
         self.streams.insert(id, stream);
     }
 
-    /// The next stream that is over and gone.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(StreamId, StreamEnd)> {
+    /// The next thing that happens.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<PushEvent> {
         loop {
             let ids: Vec<_> = self.streams.keys().copied().collect();
             for id in ids {
-                if let Poll::Ready(end) = self.poll_stream(cx, id) {
-                    return Poll::Ready((id, end));
+                if let Some(scope) = self.inmem.next_report() {
+                    return Poll::Ready(PushEvent::Begun(scope));
                 }
+                if let Poll::Ready(end) = self.poll_stream(cx, id) {
+                    return Poll::Ready(PushEvent::Ended(id, end));
+                }
+            }
+            if let Some(scope) = self.inmem.next_report() {
+                return Poll::Ready(PushEvent::Begun(scope));
             }
             let Some(at) = self.next_at() else {
                 self.timer_at = None;
@@ -122,32 +144,45 @@ impl Subscriptions {
         let Some(stream) = self.streams.get_mut(&id) else {
             return Poll::Pending;
         };
-        let around = Surroundings {
+        let mut around = Surroundings {
             point: &self.open.0,
             peer: self.peer,
             limits: &self.config.streams,
             uptime,
             room,
+            inmem: &mut self.inmem,
         };
         let before = stream.load();
-        let polled = stream.poll(cx, &around);
+        let polled = stream.poll(cx, &mut around);
         let after = stream.load();
         self.count(before, after);
         polled.map(|end| {
             self.count(after, Load::default());
-            self.streams.remove(&id);
+            if let Some(stream) = self.streams.remove(&id) {
+                stream.into_feeds().for_each(|feed| self.hand_over(feed));
+            }
             self.count_end(&end);
             end
         })
     }
 
+    /// Gives what a stream was fed with to another that asked for the same, if there is one.
+    fn hand_over(&mut self, feed: InmemFeed) {
+        let mut left = Some(feed);
+        for stream in self.streams.values_mut() {
+            stream.take_over(&mut left);
+        }
+        if let Some(feed) = left {
+            self.inmem.ended(&feed);
+        }
+    }
+
     fn count_end(&self, end: &StreamEnd) {
         let counters = &self.open.0.counters;
         match end {
-            StreamEnd::Broken(_) | StreamEnd::Closed => {}
+            StreamEnd::Broken(_) | StreamEnd::Closed | StreamEnd::Refused(_) => {}
             StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
             StreamEnd::Undecodable(_) | StreamEnd::Unwanted => add(&counters.undecodable, 1),
-            StreamEnd::Refused(refusal) => counters.count_subscribe_refused(refusal),
         }
     }
 

@@ -262,6 +262,9 @@ impl Point {
                         let begun = subscription.take().expect("it was begun before");
                         reply = Reply::Subscribed(Box::new((read(&frame), begun)));
                     }
+                    Output::SubscribeInmem { .. } => {
+                        unreachable!("the simulated clients know our updates")
+                    }
                     Output::Next { .. } | Output::Report(_) => {}
                 }
             }
