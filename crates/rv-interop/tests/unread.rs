@@ -11,10 +11,14 @@ const STREAMS: usize = 60;
 
 /// A point with one page of a known size.
 async fn start() -> (Point, RawClient) {
-    let streams = StreamLimits {
+    start_with(StreamLimits {
         unread_bytes_per_connection: UNREAD_BYTES_MAX,
         ..StreamLimits::default()
-    };
+    })
+    .await
+}
+
+async fn start_with(streams: StreamLimits) -> (Point, RawClient) {
     let point = Point::in_memory(Config {
         streams,
         ..Config::default()
@@ -22,7 +26,8 @@ async fn start() -> (Point, RawClient) {
     .await;
     let client = RawClient::connect(&point).await;
     let long = |index: usize| {
-        let host = format!("{index}{}", "h".repeat(200));
+        // As long as readers of every dialect take it.
+        let host = format!("{index}.{}", ["h".repeat(60).as_str(); 3].join("."));
         let address: libp2p::Multiaddr = format!("/dns4/{host}/tcp/1").parse().expect("one");
         address.to_vec()
     };
@@ -89,4 +94,58 @@ async fn a_connection_that_breaks_leaves_nothing_behind() {
         (point.stats().await.unread_bytes == 0 && in_work == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn while_much_is_unread_pages_are_short_for_those_alone_who_go_on_from_their_cookies() {
+    let (point, client) = start_with(StreamLimits {
+        unread_bytes_total: PAGE_BYTES_MIN,
+        ..StreamLimits::default()
+    })
+    .await;
+    let py = RawClient::connect(&point).await;
+    let mut asked = py.open().await;
+    asked.ask(&Discover::new("nobody").payload()).await;
+    let (peer, agent) = (py.peer(), "py-libp2p/0.8.1");
+    point
+        .with(move |behaviour| behaviour.on_identified(peer, agent, None))
+        .await;
+    let whole = eventually("py is known", async || {
+        let listed = asked.ask(&Discover::all().payload()).await.into_discover();
+        let is_whole = listed.cookie.as_deref().is_none_or(<[u8]>::is_empty);
+        is_whole.then_some(listed.entries.len())
+    })
+    .await;
+    assert!(whole > 100);
+    let other = RawClient::connect(&point).await;
+    let mut reading = other.open().await;
+
+    let mut stuck = client.open().await;
+    stuck.send(&Discover::all().payload()).await;
+    eventually("the point is pressed", async || {
+        (point.stats().await.unread_bytes >= PAGE_BYTES_MIN).then_some(())
+    })
+    .await;
+    let refused = asked.ask(&Discover::all().payload()).await.into_discover();
+    let told = (refused.status, refused.text.as_str(), refused.entries.len());
+    assert_eq!(told, (400, "this point is busy: try later", 0));
+    let short = reading
+        .ask(&Discover::all().payload())
+        .await
+        .into_discover();
+    assert!((1..whole).contains(&short.entries.len()), "cut");
+    let one = Discover {
+        limit: Some(1),
+        ..Discover::all()
+    };
+    let one = asked.ask(&one.payload()).await.into_discover();
+    assert_eq!(one.entries.len(), 1, "as many as it asked for");
+
+    stuck.reply().await.into_discover();
+    eventually("everything is read", async || {
+        (point.stats().await.unread_bytes == 0).then_some(())
+    })
+    .await;
+    let again = asked.ask(&Discover::all().payload()).await.into_discover();
+    assert_eq!(again.entries.len(), whole);
 }

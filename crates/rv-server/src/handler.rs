@@ -315,10 +315,16 @@ impl Handler {
 
     fn discover(&mut self, mut query: Query) -> Result<Page, Refusal> {
         let point = self.point();
-        if point.counters.unread_bytes() >= self.config.streams.unread_bytes_total / 2 {
+        let is_pressed =
+            point.counters.unread_bytes() >= self.config.streams.unread_bytes_total / 2;
+        if is_pressed {
             query.page_bytes_max = query.page_bytes_max.min(PAGE_BYTES_UNDER_PRESSURE);
         }
         let page = point.registry().discover(point.now(), &query)?;
+        // No answer is better than one that would be believed: the reader asks again.
+        if is_pressed && page.is_taken_for_all() {
+            return Err(Refusal::Busy);
+        }
         let (scope, reading) = (&query.scope, page.reading());
         tracing::trace!(peer = %self.peer, ?scope, ?reading, "discover");
         self.note_reading(reading);

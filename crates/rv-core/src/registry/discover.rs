@@ -28,6 +28,7 @@ pub struct Page {
     count: usize,
     cookie: Cookie,
     is_cookie_shown: bool,
+    is_taken_for_all: bool,
     reading: Reading,
 }
 
@@ -61,6 +62,7 @@ impl Registry {
                 scope: query.scope.clone(),
             },
             is_cookie_shown: !reading.restarts(query.reader.paging),
+            is_taken_for_all: false,
             reading,
         };
         let around = FRAME_OVERHEAD_BYTES + page.cookie.encoded_len();
@@ -87,6 +89,8 @@ impl Registry {
             if full && page.count > 0 {
                 page.cookie.seq = last;
                 page.is_cookie_shown = true;
+                page.is_taken_for_all =
+                    page.count < query.entries_max && reading.restarts(query.reader.paging);
                 break;
             }
             if reading.is_marked() {
@@ -112,6 +116,12 @@ impl Page {
     /// Whether nothing is new.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether its reader takes it for the end of the listing though more follows: it was cut by
+    /// its bytes, and the reader goes by the count.
+    pub fn is_taken_for_all(&self) -> bool {
+        self.is_taken_for_all
     }
 
     /// Where the next page starts.
