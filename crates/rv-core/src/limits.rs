@@ -42,6 +42,12 @@ pub struct Rules {
     /// within the time after which routers forget an idle connection, and soon enough to learn of a
     /// point that is gone. From 1 s to 10 min.
     pub heartbeat: Duration,
+    /// The least time between two updates of a subscription that was told everything. Default
+    /// 200 ms, which nobody notices who waits for a peer: writes that come closer together are told
+    /// together, so that a point has at most five frames a second for each subscriber. What is the
+    /// first, or does not fit into one update, is told at once. 1 s at the most; with 0 every write
+    /// is told by itself to who reads fast.
+    pub update_gap: Duration,
 }
 
 impl Rules {
@@ -53,6 +59,9 @@ impl Rules {
 
     /// The longest [`heartbeat`](Self::heartbeat).
     pub const HEARTBEAT_MAX: Duration = Duration::from_secs(600);
+
+    /// The longest [`update_gap`](Self::update_gap): no heartbeat waits for it.
+    pub const UPDATE_GAP_MAX: Duration = Self::HEARTBEAT_MIN;
 
     /// Below this a page could not hold one entry of the largest record and namespace.
     pub const PAGE_BYTES_MIN: usize = 8_192;
@@ -90,6 +99,9 @@ impl Rules {
         if !(Self::HEARTBEAT_MIN..=Self::HEARTBEAT_MAX).contains(&self.heartbeat) {
             return Err(RulesError::Heartbeat);
         }
+        if self.update_gap > Self::UPDATE_GAP_MAX {
+            return Err(RulesError::UpdateGap);
+        }
         if self.page_entries_max == 0 {
             return Err(RulesError::PageEntries);
         }
@@ -115,6 +127,7 @@ impl Default for Rules {
             agents: Agents::default(),
             identify_wait: Duration::ZERO,
             heartbeat: Duration::from_secs(30),
+            update_gap: Duration::from_millis(200),
         }
     }
 }
@@ -158,6 +171,9 @@ pub enum RulesError {
         /// The longest ttl.
         max: Ttl,
     },
+    /// Subscribers would hear too late.
+    #[error("a gap between updates of more than 1 s is out of range")]
+    UpdateGap,
     /// No ttl could be granted at all.
     #[error("the shortest ttl {min} is above the longest {max}")]
     TtlOrder {

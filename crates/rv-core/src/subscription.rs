@@ -4,6 +4,8 @@
 //! reads from the [`Registry`] what changed behind that position. So nothing waits for a subscriber
 //! and nothing is queued for one: a slow one finds only the newest state of each peer.
 
+mod pace;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +14,10 @@ use rv_proto::{
     UPDATE_ENTRIES_MAX, append_removal, encode_frame, encode_update_frame,
 };
 
-use crate::Refusal;
+use pace::Pace;
+
 use crate::registry::{Change, Place, Query, Registry, live_epoch};
+use crate::{Refusal, Rules};
 
 /// A subscription of the extension's type.
 ///
@@ -25,6 +29,7 @@ use crate::registry::{Change, Place, Query, Registry, live_epoch};
 ///   it is read. Expiry is not told: every entry came with the time that is left.
 /// - A subscriber that falls behind the removals which are remembered of what it is subscribed to
 ///   gets a new snapshot.
+/// - Who knows everything is told what is new at most so often, all of it together.
 /// - Without news there is an update every so often, with the newest cookie.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -32,8 +37,7 @@ pub struct Subscription {
     dialects: DialectSet,
     place: Place,
     phase: Phase,
-    /// Whether the last update was full.
-    has_more: bool,
+    pace: Pace,
     heartbeat: Duration,
     heartbeat_at: Option<Time>,
 }
@@ -52,12 +56,13 @@ enum Phase {
 
 impl Subscription {
     /// A subscription to what `query` asks. The entries that it asks for at the most do not matter.
+    /// Of `rules` it takes [`Rules::update_gap`] and [`Rules::heartbeat`].
     ///
     /// # Errors
     ///
     /// [`Refusal::Cookie`] and [`Refusal::CookieScope`]. A cookie that does not fit otherwise
     /// begins a snapshot.
-    pub fn new(registry: &Registry, query: &Query, heartbeat: Duration) -> Result<Self, Refusal> {
+    pub fn new(registry: &Registry, query: &Query, rules: &Rules) -> Result<Self, Refusal> {
         let told = registry.resumption(query)?;
         let after = told.unwrap_or(Seq::ZERO);
         Ok(Self {
@@ -71,8 +76,8 @@ impl Subscription {
                 Some(_) => Phase::Resuming,
                 None => Phase::Resetting,
             },
-            has_more: true,
-            heartbeat,
+            pace: Pace::new(rules.update_gap),
+            heartbeat: rules.heartbeat,
             heartbeat_at: None,
         })
     }
@@ -82,19 +87,22 @@ impl Subscription {
         &self.scope
     }
 
-    /// Whether an update is there for certain, or an empty one is due. `uptime` is by any clock
-    /// that does not go back, the same for all calls.
-    pub fn is_due(&self, uptime: Time) -> bool {
-        self.has_more || self.heartbeat_at.is_none_or(|at| at <= uptime)
+    /// Takes note that something changed in what is subscribed to.
+    pub fn handle_news(&mut self) {
+        self.pace.handle_news();
     }
 
-    /// When the next empty update is due, by the clock of `uptime`.
-    pub fn heartbeat_at(&self) -> Option<Time> {
-        self.heartbeat_at
+    /// When to ask for the next update, if nothing changes until then. Every time of a subscription
+    /// is by any clock that does not go back, the same for all calls.
+    pub fn due_at(&self) -> Time {
+        let heartbeat_at = self.heartbeat_at.unwrap_or(Time::ZERO);
+        let news_at = self.pace.due_at();
+        news_at.map_or(heartbeat_at, |at| at.min(heartbeat_at))
     }
 
     /// The next update as a frame of about `bytes_max` at the most, though never less than one
-    /// entry; `None` while there is no news and none is due.
+    /// entry; `None` while there is no news and none is due, and within the least gap behind the one
+    /// before. `uptime` is by the clock of [`due_at`](Self::due_at).
     pub fn next_update(
         &mut self,
         uptime: Time,
@@ -102,6 +110,9 @@ impl Subscription {
         registry: &Registry,
         bytes_max: usize,
     ) -> Option<Bytes> {
+        if self.pace.is_resting(uptime) {
+            return None;
+        }
         if self.phase == Phase::Resetting || !registry.covers(&self.scope, self.place) {
             self.phase = Phase::Resetting;
             self.place = Place {
@@ -110,12 +121,13 @@ impl Subscription {
             };
         }
         let changes = self.read(now, registry, bytes_max);
-        self.has_more = !changes.is_complete;
+        self.pace.looked(changes.is_complete);
         self.place.after = changes.after;
         let is_heartbeat = self.heartbeat_at.is_none_or(|at| at <= uptime);
         if changes.encoded.is_empty() && self.phase == Phase::Live && !is_heartbeat {
             return None;
         }
+        self.pace.told(uptime);
         self.heartbeat_at = Some(uptime.saturating_add(self.heartbeat));
         let is_reset = self.phase == Phase::Resetting;
         self.phase = match self.phase {
@@ -198,17 +210,17 @@ pub struct InmemSubscription {
     namespace: Namespace,
     /// Everything up to here was told; `None` before the beginning.
     after: Option<Seq>,
-    has_more: bool,
+    pace: Pace,
 }
 
 impl InmemSubscription {
-    /// A subscription to one namespace.
-    pub fn new(namespace: Namespace) -> Self {
+    /// A subscription to one namespace. Of `rules` it takes [`Rules::update_gap`].
+    pub fn new(namespace: Namespace, rules: &Rules) -> Self {
         Self {
             scope: Scope::Namespace(namespace.clone()),
             namespace,
             after: None,
-            has_more: true,
+            pace: Pace::new(rules.update_gap),
         }
     }
 
@@ -222,41 +234,53 @@ impl InmemSubscription {
         &self.namespace
     }
 
-    /// Whether there is more for certain.
-    pub fn is_due(&self) -> bool {
-        self.has_more
+    /// Takes note that something changed in what is subscribed to.
+    pub fn handle_news(&mut self) {
+        self.pace.handle_news();
     }
 
-    /// The next records, each as a frame, of about `bytes_max` together; `None` without news.
+    /// When to ask for the next records, as [`Subscription::due_at`]; `None` while there are none.
+    pub fn due_at(&self) -> Option<Time> {
+        self.pace.due_at()
+    }
+
+    /// The next records, each as a frame, of about `bytes_max` together; `None` without news, and
+    /// within the least gap behind those before.
     pub fn next_records(
         &mut self,
+        uptime: Time,
         now: Time,
         registry: &Registry,
         bytes_max: usize,
     ) -> Option<Bytes> {
+        if self.pace.is_resting(uptime) {
+            return None;
+        }
         let mut frames = Vec::new();
-        self.has_more = false;
-        let Some(after) = self.after else {
-            self.after = Some(registry.applied());
-            if let Some(held) = registry.newest(now, &self.scope, Dialect::Plain) {
-                frames.extend(self.frame(held));
+        let mut is_complete = true;
+        let mut last = self.after.unwrap_or(Seq::ZERO).max(registry.applied());
+        if let Some(after) = self.after {
+            let place = Place { after, began: last };
+            for (seq, change) in registry.changes(now, &self.scope, Dialect::Plain.into(), place) {
+                if let Change::There(_, held) = change {
+                    frames.extend(self.frame(held));
+                }
+                if frames.len() >= bytes_max {
+                    last = seq;
+                    is_complete = false;
+                    break;
+                }
             }
-            return (!frames.is_empty()).then(|| frames.into());
-        };
-        let mut last = after.max(registry.applied());
-        let place = Place { after, began: last };
-        for (seq, change) in registry.changes(now, &self.scope, Dialect::Plain.into(), place) {
-            if let Change::There(_, held) = change {
-                frames.extend(self.frame(held));
-            }
-            if frames.len() >= bytes_max {
-                last = seq;
-                self.has_more = true;
-                break;
-            }
+        } else if let Some(held) = registry.newest(now, &self.scope, Dialect::Plain) {
+            frames.extend(self.frame(held));
         }
         self.after = Some(last);
-        (!frames.is_empty()).then(|| frames.into())
+        self.pace.looked(is_complete);
+        if frames.is_empty() {
+            return None;
+        }
+        self.pace.told(uptime);
+        Some(frames.into())
     }
 
     fn frame(&self, held: &crate::Registration) -> Vec<u8> {

@@ -235,8 +235,7 @@ impl Handler {
     fn begin(&mut self, stream: StreamId, query: &Query) -> Result<Scope, Refusal> {
         self.subscriptions.check_room()?;
         let point = self.point();
-        let heartbeat = self.config.rules.heartbeat;
-        let subscription = Subscription::new(&point.registry(), query, heartbeat)?;
+        let subscription = Subscription::new(&point.registry(), query, &self.config.rules)?;
         let ticket = point.subscribe(self.peer, subscription.scope())?;
         let scope = subscription.scope().clone();
         self.begun.insert(stream, (subscription, ticket));

@@ -1,14 +1,16 @@
 //! The records that go's subscribers are sent.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
-use rv_core::InmemSubscription;
+use rv_core::{InmemSubscription, Rules};
 use rv_proto::{InmemRecord, Time, decode_frame};
 
-use crate::world::{Kind, World, name, peer};
+use crate::world::{Kind, World, name, peer, rules};
 
 /// The peers that are told, with the deadlines.
 fn told(machine: &mut InmemSubscription, world: &World, bytes_max: usize) -> Vec<(String, Time)> {
-    let frames = machine.next_records(world.now, &world.registry, bytes_max);
+    let frames = machine.next_records(world.now, world.now, &world.registry, bytes_max);
     let mut buffer = BytesMut::from(&frames.unwrap_or_default()[..]);
     let mut all = Vec::new();
     while let Some(payload) = decode_frame(&mut buffer, 1 << 20).expect("a frame") {
@@ -28,14 +30,14 @@ fn go_is_told_of_the_newest_at_once_and_of_each_that_follows() {
     world.register(0, 0, Kind::Legacy, 120);
     world.register(1, 0, Kind::Plain, 300);
     world.register(2, 1, Kind::Plain, 300);
-    let mut machine = InmemSubscription::new(name(0));
-    assert!(machine.is_due());
+    let mut machine = InmemSubscription::new(name(0), &rules());
+    assert!(machine.due_at().is_some());
     assert_eq!(
         told(&mut machine, &world, 1_000),
         [(peer(1).to_string(), at(300))]
     );
     assert_eq!(told(&mut machine, &world, 1_000), []);
-    assert!(!machine.is_due());
+    assert_eq!(machine.due_at(), None);
 
     world.register(0, 0, Kind::Standard, 300);
     world.unregister(1, 0);
@@ -45,7 +47,7 @@ fn go_is_told_of_the_newest_at_once_and_of_each_that_follows() {
         told(&mut machine, &world, 1),
         [(peer(0).to_string(), at(300))]
     );
-    assert!(machine.is_due());
+    assert!(machine.due_at().is_some());
     assert_eq!(
         told(&mut machine, &world, 1),
         [(peer(2).to_string(), at(120))]
@@ -58,9 +60,30 @@ fn go_is_told_of_nobody_who_is_gone() {
     let mut world = World::new();
     world.register(0, 0, Kind::Plain, 120);
     world.pass(120);
-    let mut machine = InmemSubscription::new(name(0));
+    let mut machine = InmemSubscription::new(name(0), &rules());
     assert_eq!(told(&mut machine, &world, 1_000), []);
     world.register(0, 0, Kind::Plain, 120);
     world.unregister(0, 0);
     assert_eq!(told(&mut machine, &world, 1_000), []);
+}
+
+#[test]
+fn go_is_told_together_of_those_who_come_close_together() {
+    let mut world = World::new();
+    world.register(0, 0, Kind::Plain, 300);
+    let rules = Rules {
+        update_gap: Duration::from_millis(200),
+        ..rules()
+    };
+    let mut machine = InmemSubscription::new(name(0), &rules);
+    assert_eq!(told(&mut machine, &world, 1_000).len(), 1);
+    for number in 1..3 {
+        world.register(number, 0, Kind::Plain, 300);
+        machine.handle_news();
+        world.pass_millis(99);
+        assert_eq!(told(&mut machine, &world, 1_000), []);
+    }
+    world.pass_millis(2);
+    assert_eq!(machine.due_at(), Some(world.now));
+    assert_eq!(told(&mut machine, &world, 1_000).len(), 2);
 }

@@ -1,12 +1,14 @@
 //! What the updates of a subscription are, one by one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use rv_core::{Refusal, Registry, Subscription};
+use rv_core::{Refusal, Registry, Rules, Subscription};
 use rv_proto::{
     Dialect, DialectSet, Entry, Removal, Scope, Status, SubscriptionUpdate, encode_frame,
 };
 
-use crate::world::{HEARTBEAT, Kind, Subscriber, World, form, name, peer};
+use crate::world::{HEARTBEAT, Kind, Subscriber, World, form, name, peer, rules};
 
 const FULL: usize = 32_768;
 
@@ -214,10 +216,10 @@ fn a_snapshot_of_several_updates_has_a_cookie_at_its_end_alone() {
         })
     };
     assert_eq!(read(&mut it, &world, 1), part(0, true, false));
-    assert!(it.machine.is_due(world.now));
+    assert!(it.machine.due_at() <= world.now);
     assert_eq!(read(&mut it, &world, 1), part(1, false, false));
     assert_eq!(read(&mut it, &world, 1), part(2, false, true));
-    assert!(!it.machine.is_due(world.now));
+    assert!(it.machine.due_at() > world.now);
 
     let mut cut = Subscriber::new(&world, chat(), DialectSet::ALL);
     assert_eq!(read(&mut cut, &world, 1), part(0, true, false));
@@ -231,21 +233,58 @@ fn without_news_there_is_an_update_every_so_often() {
     let mut it = Subscriber::new(&world, chat(), DialectSet::ALL);
     assert!(read(&mut it, &world, FULL).is_some());
     let told = it.cookie.clone();
-    assert_eq!(
-        it.machine.heartbeat_at(),
-        Some(world.now.saturating_add(HEARTBEAT))
-    );
+    assert_eq!(it.machine.due_at(), world.now.saturating_add(HEARTBEAT));
     world.register(0, 1, Kind::Plain, 120);
     world.pass(HEARTBEAT.as_secs() - 1);
     assert_eq!(read(&mut it, &world, FULL), None);
     world.pass(1);
-    assert!(it.machine.is_due(world.now));
+    assert!(it.machine.due_at() <= world.now);
     assert_eq!(
         read(&mut it, &world, FULL),
         Some(news(Vec::new(), Vec::new()))
     );
     assert_ne!(it.cookie, told, "it is as far as the log");
     assert_eq!(read(&mut it, &world, FULL), None);
+}
+
+#[test]
+fn news_that_comes_close_together_is_told_together_after_the_least_gap() {
+    let mut world = World::new();
+    for number in 0..2 {
+        world.register(number, 0, Kind::Legacy, 300);
+    }
+    let rules = Rules {
+        update_gap: Duration::from_millis(200),
+        ..rules()
+    };
+    let mut it = Subscriber::with_rules(&world, chat(), DialectSet::ALL, rules);
+    for is_complete in [false, true] {
+        let part = read(&mut it, &world, 1).expect("a snapshot does not wait");
+        assert_eq!(part.is_complete, is_complete);
+    }
+    let rested = world.now.saturating_add(Duration::from_millis(200));
+    for number in 0..3 {
+        world.register(number, 0, Kind::Plain, 300);
+        it.machine.handle_news();
+        assert_eq!(it.machine.due_at(), rested);
+        assert_eq!(read(&mut it, &world, FULL), None);
+        world.pass_millis(66);
+    }
+    world.pass_millis(2);
+    assert_eq!(world.now, rested);
+    let first = read(&mut it, &world, 1).expect("it has rested");
+    let entry = |number| entry(number, Kind::Plain, 300);
+    assert_eq!((first.entries, first.is_complete), (vec![entry(0)], false));
+    assert!(it.machine.due_at() <= world.now);
+    let rest = read(&mut it, &world, FULL).expect("what did not fit does not wait");
+    assert_eq!(rest.entries, [entry(1), entry(2)]);
+
+    world.pass(1);
+    assert_eq!(read(&mut it, &world, FULL), None);
+    world.register(3, 0, Kind::Plain, 300);
+    it.machine.handle_news();
+    assert!(it.machine.due_at() <= world.now, "after a pause");
+    assert!(read(&mut it, &world, FULL).is_some());
 }
 
 #[test]
@@ -314,7 +353,7 @@ fn the_cookie_of_a_subscription_is_good_for_a_discover_and_not_the_other_way_rou
         ..query
     };
     assert_eq!(
-        Subscription::new(&world.registry, &other, HEARTBEAT).err(),
+        Subscription::new(&world.registry, &other, &rules()).err(),
         Some(Refusal::CookieScope)
     );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use libp2p_identity::{Keypair, PeerId};
-use rv_core::{Query, Reader, Registry, Subscription};
+use rv_core::{Query, Reader, Registry, Rules, Subscription};
 use rv_proto::multiaddr::Multiaddr;
 use rv_proto::{
     Dialect, DialectSet, Epoch, Fact, Namespace, PeerRecord, Record, Records, Registered, Removed,
@@ -16,6 +16,15 @@ use rv_proto::{
 pub(crate) const PEERS: usize = 4;
 pub(crate) const NAMES: [&str; 2] = ["chat", "chat2"];
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Who reads finds what is new whenever it reads.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        heartbeat: HEARTBEAT,
+        update_gap: Duration::ZERO,
+        ..Rules::default()
+    }
+}
 
 /// Which dialects a REGISTER brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +177,11 @@ impl World {
     }
 
     pub(crate) fn pass(&mut self, secs: u64) {
-        self.now = self.now.saturating_add(Duration::from_secs(secs));
+        self.pass_millis(1_000 * secs);
+    }
+
+    pub(crate) fn pass_millis(&mut self, millis: u64) {
+        self.now = self.now.saturating_add(Duration::from_millis(millis));
     }
 
     pub(crate) fn hide_due(&mut self) {
@@ -211,14 +224,25 @@ pub(crate) struct Subscriber {
     pub(crate) view: BTreeMap<Key, (Bytes, Time)>,
     /// Whom the snapshot under way has not named yet.
     unnamed: BTreeSet<Key>,
+    rules: Rules,
     pub(crate) machine: Subscription,
     pub(crate) resets: usize,
 }
 
 impl Subscriber {
     pub(crate) fn new(world: &World, scope: Scope, accepts: DialectSet) -> Self {
-        let machine = begin(world, &scope, accepts, None);
+        Self::with_rules(world, scope, accepts, rules())
+    }
+
+    pub(crate) fn with_rules(
+        world: &World,
+        scope: Scope,
+        accepts: DialectSet,
+        rules: Rules,
+    ) -> Self {
+        let machine = begin(world, &scope, accepts, None, &rules);
         Self {
+            rules,
             scope,
             accepts,
             cookie: None,
@@ -231,7 +255,8 @@ impl Subscriber {
 
     /// The connection broke, and is made anew.
     pub(crate) fn reconnect(&mut self, world: &World) {
-        self.machine = begin(world, &self.scope, self.accepts, self.cookie.clone());
+        let cookie = self.cookie.clone();
+        self.machine = begin(world, &self.scope, self.accepts, cookie, &self.rules);
     }
 
     /// Reads one update, if there is one.
@@ -294,7 +319,13 @@ fn decode(frame: &[u8]) -> SubscriptionUpdate {
     SubscriptionUpdate::decode(payload.expect("whole")).expect("an update")
 }
 
-fn begin(world: &World, scope: &Scope, accepts: DialectSet, cookie: Option<Bytes>) -> Subscription {
+fn begin(
+    world: &World,
+    scope: &Scope,
+    accepts: DialectSet,
+    cookie: Option<Bytes>,
+    rules: &Rules,
+) -> Subscription {
     let reader = Reader {
         accepts,
         ..Reader::unknown(peer(0), Dialect::Legacy)
@@ -306,5 +337,5 @@ fn begin(world: &World, scope: &Scope, accepts: DialectSet, cookie: Option<Bytes
         entries_max: 1,
         page_bytes_max: 1,
     };
-    Subscription::new(&world.registry, &query, HEARTBEAT).expect("a good cookie")
+    Subscription::new(&world.registry, &query, rules).expect("a good cookie")
 }

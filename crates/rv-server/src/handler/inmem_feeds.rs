@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use rv_core::{InmemSubscription, Refusal};
-use rv_proto::{Namespace, Scope};
+use rv_proto::{Namespace, Scope, Time};
 
 use super::push_stream::Surroundings;
 use crate::stats::add;
@@ -77,7 +77,7 @@ impl InmemFeeds {
             let limit = around.limits.subscriptions_per_connection;
             return Err(Refusal::SubscriptionsFull { limit });
         }
-        let subscription = InmemSubscription::new(namespace.clone());
+        let subscription = InmemSubscription::new(namespace.clone(), around.rules);
         let scope = subscription.scope().clone();
         let ticket = around.point.subscribe(around.peer, &scope)?;
         around.room -= 1;
@@ -97,22 +97,30 @@ impl InmemFeeds {
         around: &Surroundings<'_>,
         bytes_max: usize,
     ) -> Option<Bytes> {
-        let point = around.point;
+        let (point, uptime) = (around.point, around.uptime);
         let served = self.fed.iter_mut().enumerate().find_map(|(index, feed)| {
-            let has_news = feed.ticket.take_news(waker);
-            if !has_news && !feed.subscription.is_due() {
-                return None;
+            let subscription = &mut feed.subscription;
+            if feed.ticket.take_news(waker) {
+                subscription.handle_news();
             }
+            subscription.due_at().filter(|at| *at <= uptime)?;
             let registry = point.registry();
-            let records = feed
-                .subscription
-                .next_records(point.now(), &registry, bytes_max)?;
+            let records = subscription.next_records(uptime, point.now(), &registry, bytes_max)?;
             Some((index, records))
         });
         let (index, records) = served?;
         self.fed.rotate_left(index + 1);
         add(&point.counters.updates, 1);
         Some(records)
+    }
+
+    /// When the next records come, whatever else happens.
+    pub(super) fn due_at(&self) -> Option<Time> {
+        let times = self
+            .fed
+            .iter()
+            .filter_map(|feed| feed.subscription.due_at());
+        times.min()
     }
 
     /// Goes on with what a stream that is gone was fed with, if it was asked for here as well.

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{AsyncRead as _, AsyncWrite as _};
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
-use rv_core::{Refusal, Subscription, read_inmem_request};
+use rv_core::{Refusal, Rules, Subscription, read_inmem_request};
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, Time, UPDATE_BYTES_MAX, decode_frame};
 
 use super::frame_stream::{StreamEnd, Wait, poll_write};
@@ -56,6 +56,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) point: &'a Point,
     pub(super) peer: PeerId,
     pub(super) limits: &'a StreamLimits,
+    pub(super) rules: &'a Rules,
     /// By any clock that does not go back.
     pub(super) uptime: Time,
     /// Subscriptions that this connection may still begin.
@@ -150,15 +151,15 @@ impl PushStream {
         }
     }
 
-    /// When to look at it, whatever else happens: its deadline, and the time of its heartbeat.
+    /// When to look at it, whatever else happens: its deadline, and the time of its next update.
     pub(super) fn wake_at(&self) -> (Option<Instant>, Option<Time>) {
-        let heartbeat = match &self.feeds {
-            Feeds::Updates(subscription, _) if self.outbound.is_empty() => {
-                subscription.heartbeat_at()
-            }
-            Feeds::Updates(..) | Feeds::Inmem(_) => None,
+        let is_ready = self.state == State::Open && self.frame_bytes == 0;
+        let update = match &self.feeds {
+            _ if !is_ready => None,
+            Feeds::Updates(subscription, _) => Some(subscription.due_at()),
+            Feeds::Inmem(feeds) => feeds.due_at(),
         };
-        (self.deadline, heartbeat)
+        (self.deadline, update)
     }
 
     pub(super) fn poll(
@@ -293,12 +294,14 @@ impl PushStream {
         };
         match &mut self.feeds {
             Feeds::Updates(subscription, ticket) => {
-                let has_news = ticket.take_news(waker);
+                if ticket.take_news(waker) {
+                    subscription.handle_news();
+                }
                 if point.is_draining() {
                     self.state = State::Ending;
                     return Some(Subscription::last_update(&Refusal::Draining));
                 }
-                if !has_news && !subscription.is_due(around.uptime) {
+                if subscription.due_at() > around.uptime {
                     return None;
                 }
                 let registry = point.registry();

@@ -28,7 +28,7 @@ pub(super) struct Subscriptions {
     load: Load,
     timer: Delay,
     timer_at: Option<Instant>,
-    /// When the clock of heartbeats began.
+    /// When the clock of updates began.
     started: Instant,
     peer: PeerId,
     config: Arc<Config>,
@@ -148,6 +148,7 @@ impl Subscriptions {
             point: &self.open.0,
             peer: self.peer,
             limits: &self.config.streams,
+            rules: &self.config.rules,
             uptime,
             room,
             inmem: &mut self.inmem,
@@ -189,10 +190,9 @@ impl Subscriptions {
     /// The earliest time at which a stream must be looked at.
     fn next_at(&self) -> Option<Instant> {
         let times = self.streams.values().flat_map(|stream| {
-            let (deadline, heartbeat) = stream.wake_at();
-            let heartbeat =
-                heartbeat.map(|at| self.started + Duration::from_millis(at.as_millis()));
-            deadline.into_iter().chain(heartbeat)
+            let (deadline, update) = stream.wake_at();
+            let update = update.map(|at| self.started + Duration::from_millis(at.as_millis()));
+            deadline.into_iter().chain(update)
         });
         times.min()
     }

@@ -140,6 +140,9 @@ pub struct RulesConfig {
     /// See [`Rules::heartbeat`].
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
+    /// See [`Rules::update_gap`].
+    #[serde(with = "humantime_serde")]
+    pub update_gap: Duration,
 }
 
 /// A dialect by its name.
@@ -164,6 +167,7 @@ impl RulesConfig {
             agents,
             identify_wait: self.identify_wait,
             heartbeat: self.heartbeat,
+            update_gap: self.update_gap,
         };
         rules.validate()?;
         Ok(rules)
@@ -184,6 +188,7 @@ impl Default for RulesConfig {
             agents: BTreeMap::new(),
             identify_wait: Rules::IDENTIFY_WAIT_MAX,
             heartbeat: rules.heartbeat,
+            update_gap: rules.update_gap,
         }
     }
 }
