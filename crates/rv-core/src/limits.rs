@@ -210,6 +210,9 @@ pub struct Limits {
     pub pending_max: usize,
     /// Subscriptions of one peer. Default 64: one for each namespace that an application watches.
     pub subscriptions_per_peer: usize,
+    /// Subscriptions from one IPv4 address or one IPv6 /48. Default 1,000: a tenth of all, so that
+    /// one network does not take every place. Loopback is exempt.
+    pub subscriptions_per_origin: usize,
     /// Subscriptions in all. Default 10,000: one that nobody reads keeps up to 32 kB. With 0 all
     /// clients poll.
     pub subscriptions_total: usize,
@@ -231,6 +234,7 @@ impl Default for Limits {
             register_buckets_max: 100_000,
             pending_max: 4_096,
             subscriptions_per_peer: 64,
+            subscriptions_per_origin: 1_000,
             subscriptions_total: 10_000,
             removals_max: 16_384,
         }

@@ -14,7 +14,7 @@ use rv_proto::{Fact, Namespace, Scope, Seq, Time};
 
 use crate::journal::Forget;
 use crate::stats::{Counters, add};
-use crate::subscribers::{self, Subscribers};
+use crate::subscribers::{self, Party, Subscribers};
 use crate::{Clock, Config, Stats};
 
 /// What the connections, the behaviour and the committer of one point share.
@@ -154,13 +154,13 @@ impl Point {
     /// Takes a place for a subscriber.
     pub(crate) fn subscribe(
         &self,
-        peer: PeerId,
+        party: Party,
         scope: &Scope,
     ) -> Result<subscribers::Ticket, Refusal> {
         if self.is_draining() {
             return Err(Refusal::Draining);
         }
-        self.subscribers.subscribe(peer, scope)
+        self.subscribers.subscribe(party, scope)
     }
 
     /// Applies the one write that waits, as the log's next facts.

@@ -31,7 +31,7 @@ use crate::Config;
 use crate::committer::Open;
 use crate::desk::{Answer, Point};
 use crate::stats::add;
-use crate::subscribers::Ticket;
+use crate::subscribers::{Party, Ticket};
 use frame_stream::StreamEnd;
 use pool::{PoolEvent, StreamPool};
 use subscriptions::{PushEvent, Subscriptions};
@@ -92,7 +92,11 @@ impl Handler {
             peer,
             session,
             streams: StreamPool::new(Arc::clone(&config), Arc::clone(&open)),
-            subscriptions: Subscriptions::new(peer, Arc::clone(&config), Arc::clone(&open)),
+            subscriptions: Subscriptions::new(
+                Party { peer, origin },
+                Arc::clone(&config),
+                Arc::clone(&open),
+            ),
             begun: BTreeMap::new(),
             config,
             open,
@@ -236,7 +240,7 @@ impl Handler {
         self.subscriptions.check_room()?;
         let point = self.point();
         let subscription = Subscription::new(&point.registry(), query, &self.config.rules)?;
-        let ticket = point.subscribe(self.peer, subscription.scope())?;
+        let ticket = point.subscribe(self.subscriptions.party(), subscription.scope())?;
         let scope = subscription.scope().clone();
         self.begun.insert(stream, (subscription, ticket));
         Ok(scope)
@@ -250,7 +254,9 @@ impl Handler {
         }
         if !self.subscriptions.has_inmem(&namespace) {
             self.subscriptions.check_room()?;
-            self.point().subscribers.check_room(self.peer)?;
+            self.point()
+                .subscribers
+                .check_room(self.subscriptions.party())?;
         }
         Ok(namespace)
     }

@@ -12,7 +12,7 @@ use std::task::Waker;
 use futures::task::AtomicWaker;
 use libp2p_identity::PeerId;
 use rv_core::{Limits, Refusal};
-use rv_proto::{Namespace, Scope};
+use rv_proto::{Namespace, Origin, Scope};
 
 /// The subscribers of a point.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Subscribers {
     count: AtomicUsize,
     herald: AtomicWaker,
     per_peer_max: usize,
+    per_origin_max: usize,
     total_max: usize,
 }
 
@@ -29,6 +30,7 @@ pub(crate) struct Subscribers {
 struct Index {
     by_scope: BTreeMap<Scope, BTreeMap<u64, Arc<Signal>>>,
     per_peer: BTreeMap<PeerId, usize>,
+    per_origin: BTreeMap<Origin, usize>,
     /// Scopes with subscribers that are still to be woken, in turn.
     queue: VecDeque<Scope>,
     passes: BTreeMap<Scope, Pass>,
@@ -51,12 +53,19 @@ pub(crate) struct Signal {
     waker: AtomicWaker,
 }
 
+/// Who subscribes: a peer, and the network it comes from if that counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party {
+    pub(crate) peer: PeerId,
+    pub(crate) origin: Option<Origin>,
+}
+
 /// A place among the subscribers. It is given up when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     subscribers: Arc<Subscribers>,
     signal: Arc<Signal>,
-    peer: PeerId,
+    party: Party,
     scope: Scope,
     number: u64,
 }
@@ -72,6 +81,7 @@ impl Subscribers {
             count: AtomicUsize::new(0),
             herald: AtomicWaker::new(),
             per_peer_max: limits.subscriptions_per_peer,
+            per_origin_max: limits.subscriptions_per_origin,
             total_max: limits.subscriptions_total,
         })
     }
@@ -81,15 +91,18 @@ impl Subscribers {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Takes a place for `peer`.
+    /// Takes a place for `party`.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
-        peer: PeerId,
+        party: Party,
         scope: &Scope,
     ) -> Result<Ticket, Refusal> {
         let mut index = self.index();
-        self.check(&index, peer)?;
-        *index.per_peer.entry(peer).or_default() += 1;
+        self.check(&index, party)?;
+        *index.per_peer.entry(party.peer).or_default() += 1;
+        if let Some(origin) = party.origin {
+            *index.per_origin.entry(origin).or_default() += 1;
+        }
         index.numbers += 1;
         let number = index.numbers;
         let signal = Arc::<Signal>::default();
@@ -99,22 +112,26 @@ impl Subscribers {
         Ok(Ticket {
             subscribers: Arc::clone(self),
             signal,
-            peer,
+            party,
             scope: scope.clone(),
             number,
         })
     }
 
-    /// Whether there is a place for `peer` now.
-    pub(crate) fn check_room(&self, peer: PeerId) -> Result<(), Refusal> {
-        self.check(&self.index(), peer)
+    /// Whether there is a place for `party` now.
+    pub(crate) fn check_room(&self, party: Party) -> Result<(), Refusal> {
+        self.check(&self.index(), party)
     }
 
-    fn check(&self, index: &Index, peer: PeerId) -> Result<(), Refusal> {
+    fn check(&self, index: &Index, party: Party) -> Result<(), Refusal> {
         let refused = |limit| Err(Refusal::SubscriptionsFull { limit });
-        let of_peer = index.per_peer.get(&peer).copied().unwrap_or(0);
+        let of_peer = index.per_peer.get(&party.peer).copied().unwrap_or(0);
         if of_peer >= self.per_peer_max {
             return refused(self.per_peer_max);
+        }
+        let of_origin = party.origin.and_then(|it| index.per_origin.get(&it));
+        if of_origin.is_some_and(|count| *count >= self.per_origin_max) {
+            return refused(self.per_origin_max);
         }
         if self.len() >= self.total_max {
             return refused(self.total_max);
@@ -183,20 +200,28 @@ impl Index {
         true
     }
 
+    /// The next `max` in turn, and whether some are left. No scope has two turns.
     fn next_signals(&mut self, max: usize) -> (Vec<Arc<Signal>>, bool) {
         let mut signals = Vec::new();
+        for _ in 0..self.queue.len() {
+            if signals.len() >= max {
+                break;
+            }
+            self.next_of_scope(max - signals.len(), &mut signals);
+        }
+        (signals, !self.queue.is_empty())
+    }
+
+    fn next_of_scope(&mut self, max: usize, signals: &mut Vec<Arc<Signal>>) {
         let Some(scope) = self.queue.pop_front() else {
-            return (signals, false);
+            return;
         };
         if let Some(mut pass) = self.passes.remove(&scope)
             && let Some(subscribers) = self.by_scope.get(&scope)
         {
             let mut rest = subscribers.range(pass.next..);
-            signals.extend(
-                rest.by_ref()
-                    .take(max)
-                    .map(|(_, signal)| Arc::clone(signal)),
-            );
+            let some = rest.by_ref().take(max);
+            signals.extend(some.map(|(_, signal)| Arc::clone(signal)));
             let next = match rest.next() {
                 Some((number, _)) => Some(*number),
                 None => std::mem::take(&mut pass.again).then_some(0),
@@ -206,7 +231,6 @@ impl Index {
                 self.queue.push_back(scope);
             }
         }
-        (signals, !self.queue.is_empty())
     }
 }
 
@@ -236,13 +260,20 @@ impl Drop for Ticket {
                 index.by_scope.remove(&self.scope);
             }
         }
-        if let Some(count) = index.per_peer.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                index.per_peer.remove(&self.peer);
-            }
+        give_back(&mut index.per_peer, &self.party.peer);
+        if let Some(origin) = self.party.origin {
+            give_back(&mut index.per_origin, &origin);
         }
         self.subscribers.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn give_back<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -286,6 +317,13 @@ mod tests {
         })
     }
 
+    fn party(origin: Option<Origin>) -> Party {
+        Party {
+            peer: PeerId::random(),
+            origin,
+        }
+    }
+
     fn wake_all(all: &Subscribers) {
         while all.wake_some() {}
     }
@@ -295,7 +333,7 @@ mod tests {
         let all = subscribers(9, 9);
         let herald = Arc::<Woken>::default();
         all.register_herald(&waker(Arc::clone(&herald)));
-        let peer = PeerId::random();
+        let peer = party(None);
         let tickets = [scope("a"), scope("b"), Scope::All]
             .map(|scope| all.subscribe(peer, &scope).expect("room"));
         let tasks = [(); 3].map(|()| Arc::<Woken>::default());
@@ -332,7 +370,7 @@ mod tests {
     #[test]
     fn news_that_comes_all_the_time_reaches_the_last_subscriber() {
         let all = subscribers(10_000, 10_000);
-        let peer = PeerId::random();
+        let peer = party(None);
         let count = 3 * Subscribers::WAKES_MAX;
         let tickets: Vec<_> = (0..count)
             .map(|_| all.subscribe(peer, &scope("a")).expect("room"))
@@ -354,7 +392,7 @@ mod tests {
     #[test]
     fn places_are_bounded_for_each_peer_and_in_all_and_given_back() {
         let all = subscribers(2, 3);
-        let (one, other) = (PeerId::random(), PeerId::random());
+        let (one, other) = (party(None), party(None));
         let take = |peer| all.subscribe(peer, &Scope::All);
         let full = |limit| Some(Refusal::SubscriptionsFull { limit });
         let first = take(one).expect("room");
@@ -365,5 +403,37 @@ mod tests {
         drop(first);
         let _fourth = take(one).expect("room");
         assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn places_are_bounded_for_each_network_that_counts() {
+        let all = Subscribers::new(&Limits {
+            subscriptions_per_origin: 2,
+            ..Limits::default()
+        });
+        let origin = |address: &str| Origin::from_ip(address.parse().expect("an address"));
+        let take = |origin| all.subscribe(party(origin), &Scope::All);
+        let full = Some(Refusal::SubscriptionsFull { limit: 2 });
+        let first = take(origin("198.51.100.1")).expect("room");
+        let _second = take(origin("198.51.100.1")).expect("room");
+        assert_eq!(take(origin("198.51.100.1")).err(), full);
+        let room = all.check_room(party(origin("198.51.100.1")));
+        assert_eq!(room.err(), full);
+        let _elsewhere = take(origin("198.51.100.2")).expect("room");
+        let _nowhere = [(); 3].map(|()| take(None).expect("room"));
+        drop(first);
+        take(origin("198.51.100.1")).expect("room again");
+    }
+
+    #[test]
+    fn in_one_turn_subscribers_of_many_namespaces_are_woken() {
+        let all = subscribers(10_000, 10_000);
+        let each = ["a", "b", "c"];
+        let take = |name: &&str| all.subscribe(party(None), &scope(name)).expect("room");
+        let tickets: Vec<_> = each.iter().map(take).collect();
+        all.announce(names(&each));
+        assert!(!all.wake_some(), "nobody is left");
+        let nobody = waker(Arc::<Woken>::default());
+        assert!(tickets.iter().all(|it| it.take_news(&nobody)));
     }
 }

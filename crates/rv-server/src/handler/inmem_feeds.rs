@@ -79,7 +79,7 @@ impl InmemFeeds {
         }
         let subscription = InmemSubscription::new(namespace.clone(), around.rules);
         let scope = subscription.scope().clone();
-        let ticket = around.point.subscribe(around.peer, &scope)?;
+        let ticket = around.point.subscribe(around.party, &scope)?;
         around.room -= 1;
         around.inmem.namespaces.insert(namespace);
         around.inmem.unreported.push_back(scope);

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures::{AsyncRead as _, AsyncWrite as _};
-use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 use rv_core::{Refusal, Rules, Subscription, read_inmem_request};
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, Time, UPDATE_BYTES_MAX, decode_frame};
@@ -17,7 +16,7 @@ use super::inmem_feeds::{InmemBegun, InmemFeed, InmemFeeds};
 use crate::StreamLimits;
 use crate::desk::Point;
 use crate::stats::{Load, add};
-use crate::subscribers::Ticket;
+use crate::subscribers::{Party, Ticket};
 
 /// A stream with one subscription of the extension, or any number of go's type.
 ///
@@ -54,7 +53,7 @@ enum State {
 /// What a stream needs to go on.
 pub(super) struct Surroundings<'a> {
     pub(super) point: &'a Point,
-    pub(super) peer: PeerId,
+    pub(super) party: Party,
     pub(super) limits: &'a StreamLimits,
     pub(super) rules: &'a Rules,
     /// By any clock that does not go back.

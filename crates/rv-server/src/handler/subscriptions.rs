@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures_timer::Delay;
-use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 use rv_core::{Refusal, StreamId, Subscription};
 use rv_proto::{Namespace, Scope, Time};
@@ -19,7 +18,7 @@ use super::push_stream::{PushStream, Surroundings};
 use crate::Config;
 use crate::committer::Open;
 use crate::stats::{Load, add};
-use crate::subscribers::Ticket;
+use crate::subscribers::{Party, Ticket};
 
 /// Streams with subscriptions, within bounds.
 pub(super) struct Subscriptions {
@@ -30,7 +29,7 @@ pub(super) struct Subscriptions {
     timer_at: Option<Instant>,
     /// When the clock of updates began.
     started: Instant,
-    peer: PeerId,
+    party: Party,
     config: Arc<Config>,
     open: Arc<Open>,
 }
@@ -44,7 +43,7 @@ pub(super) enum PushEvent {
 }
 
 impl Subscriptions {
-    pub(super) fn new(peer: PeerId, config: Arc<Config>, open: Arc<Open>) -> Self {
+    pub(super) fn new(party: Party, config: Arc<Config>, open: Arc<Open>) -> Self {
         Self {
             streams: BTreeMap::new(),
             inmem: InmemBegun::default(),
@@ -52,7 +51,7 @@ impl Subscriptions {
             timer: Delay::new(Duration::ZERO),
             timer_at: None,
             started: Instant::now(),
-            peer,
+            party,
             config,
             open,
         }
@@ -68,6 +67,11 @@ impl Subscriptions {
         let begun: usize = self.streams.values().map(PushStream::len).sum();
         let max = self.config.streams.subscriptions_per_connection;
         max.saturating_sub(begun)
+    }
+
+    /// Who subscribes on this connection.
+    pub(super) fn party(&self) -> Party {
+        self.party
     }
 
     /// Whether this connection may begin one more.
@@ -146,7 +150,7 @@ impl Subscriptions {
         };
         let mut around = Surroundings {
             point: &self.open.0,
-            peer: self.peer,
+            party: self.party,
             limits: &self.config.streams,
             rules: &self.config.rules,
             uptime,

@@ -40,6 +40,8 @@ pub struct LimitsConfig {
     pub pending_registers: usize,
     /// See [`Limits::subscriptions_per_peer`].
     pub subscriptions_per_peer: usize,
+    /// See [`Limits::subscriptions_per_origin`].
+    pub subscriptions_per_origin: usize,
     /// See [`Limits::subscriptions_total`].
     pub subscriptions_total: usize,
     /// See [`Limits::removals_max`].
@@ -70,6 +72,10 @@ impl LimitsConfig {
                 "limits.subscriptions_per_peer",
                 self.subscriptions_per_peer == 0,
             ),
+            (
+                "limits.subscriptions_per_origin",
+                self.subscriptions_per_origin == 0,
+            ),
             ("limits.removals_max", self.removals_max == 0),
         ])
     }
@@ -85,6 +91,7 @@ impl LimitsConfig {
             register_buckets_max: self.register_buckets_max,
             pending_max: self.pending_registers,
             subscriptions_per_peer: self.subscriptions_per_peer,
+            subscriptions_per_origin: self.subscriptions_per_origin,
             subscriptions_total: self.subscriptions_total,
             removals_max: self.removals_max,
         }
@@ -104,6 +111,7 @@ impl Default for LimitsConfig {
             register_buckets_max: limits.register_buckets_max,
             pending_registers: limits.pending_max,
             subscriptions_per_peer: limits.subscriptions_per_peer,
+            subscriptions_per_origin: limits.subscriptions_per_origin,
             subscriptions_total: limits.subscriptions_total,
             removals_max: limits.removals_max,
         }
