@@ -68,9 +68,9 @@ pub struct ClientConfig {
     /// Entries asked for in one page. Default 1,000, the most that stock points give.
     pub page_entries: usize,
     /// Entries of one listing. Default 50,000: 40 to 60 MB, where each has one to four addresses.
-    /// Above it the listing ends with
-    /// [`Bound::Entries`](super::Bound::Entries). So does a subscription with as many changes
-    /// within [`relist_interval`](Self::relist_interval), where an update without any counts as one.
+    /// Above it the listing ends with [`Bound::Entries`](super::Bound::Entries). So does a
+    /// subscription with as many changes within [`relist_interval`](Self::relist_interval), where
+    /// an update without any counts as one.
     pub listing_entries_max: usize,
     /// Bytes of the entries of one listing at one point, counted as
     /// [`CacheLimits::bytes_of`] does. Default 96 MiB: 50,000 signed peers with four addresses, or

@@ -95,10 +95,10 @@ fn a_point_that_floods_with_nothing_is_cut_off() {
         push(&mut driver, id, SubscriptionUpdate::default());
         let outputs = driver.outputs();
         if !outputs.is_empty() {
-            assert!(
-                matches!(&outputs[..], [Output::Cancel { id: out }, Output::Request { .. }] if *out == id),
-                "{outputs:?}"
-            );
+            let [Output::Cancel { id: out }, Output::Request { .. }] = &outputs[..] else {
+                panic!("{outputs:?}");
+            };
+            assert_eq!(*out, id);
             break;
         }
         taken += 1;

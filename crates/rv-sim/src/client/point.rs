@@ -180,6 +180,8 @@ impl Point {
         subscription: &mut Subscription,
     ) -> Option<SubscriptionUpdate> {
         let clock = self.clock(now);
+        // Whatever happened in the network may be news.
+        subscription.handle_news();
         let frame = subscription.next_update(now, clock, &self.registry, Self::UPDATE_BYTES)?;
         let update = SubscriptionUpdate::decode(payload(&frame));
         Some(update.expect("our update"))
@@ -252,8 +254,7 @@ impl Point {
                         unreachable!("nobody is kept waiting for identify")
                     }
                     Output::Subscribe { query, .. } => {
-                        let heartbeat = self.rules.heartbeat;
-                        let begun = Subscription::new(&self.registry, &query, heartbeat);
+                        let begun = Subscription::new(&self.registry, &query, &self.rules);
                         let scope = begun.as_ref().map(|it| it.scope().clone());
                         session.handle_subscription(stream, scope.map_err(Clone::clone));
                         subscription = begun.ok();

@@ -76,7 +76,7 @@ impl World {
     pub fn next_at(&self) -> Option<Time> {
         let timers = self.nodes.iter().filter(|node| !node.is_gone);
         let timers = timers.filter_map(|node| node.wake_at);
-        let streams = self.next_heartbeat_at();
+        let streams = self.next_push_at();
         timers.chain(self.network.next_at()).chain(streams).min()
     }
 

@@ -252,10 +252,9 @@ impl Oracle for Bounds {
             // What is out at the client is out at its shell, and so is what is open.
             let pushed = client.watches().iter().filter(|it| it.is_pushed).count();
             if (out, pushed) != (node.out.len(), node.pushed.len()) {
+                let shell = (node.out.len(), node.pushed.len());
                 let what = format!(
-                    "client {number} waits for {out} and is pushed {pushed}, its shell for {} and {}",
-                    node.out.len(),
-                    node.pushed.len()
+                    "client {number} waits for {out} and is pushed {pushed}, its shell {shell:?}"
                 );
                 return Err(broken(Promise::Bounds, world, what));
             }

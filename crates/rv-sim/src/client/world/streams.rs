@@ -41,11 +41,9 @@ impl World {
     }
 
     /// When a point has to say something.
-    pub(super) fn next_heartbeat_at(&self) -> Option<Time> {
+    pub(super) fn next_push_at(&self) -> Option<Time> {
         let streams = self.streams.values();
-        streams
-            .filter_map(|it| it.subscription.heartbeat_at())
-            .min()
+        streams.map(|it| it.subscription.due_at()).min()
     }
 
     /// Sends what there is to tell on every stream.
