@@ -102,7 +102,7 @@ pub struct LookupReport {
     pub error: Option<String>,
 }
 
-/// A bucket before and after.
+/// A bucket before and after, and what a round did to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketReport {
     /// Which.
@@ -111,6 +111,16 @@ pub struct BucketReport {
     pub before: usize,
     /// Its entries after.
     pub after: usize,
+    /// Requests of the lookups that aimed at it. That of ourselves aims at no bucket.
+    pub requests: u32,
+    /// Peers of this bucket among those of `found`, whichever lookup told of them.
+    pub found: usize,
+    /// Peers that became entries of it meanwhile.
+    pub admitted: u32,
+    /// Entries of it that were dropped meanwhile.
+    pub evicted: u32,
+    /// Why the lookup that aimed at it ended; `None` where there was none.
+    pub end: Option<LookupEnd>,
 }
 
 impl Report {

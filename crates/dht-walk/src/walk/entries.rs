@@ -20,6 +20,17 @@ impl Walk {
         self.advance(now);
     }
 
+    /// A peer that serves the DHT tells where it is reached, by identify for example. It becomes a
+    /// candidate. Whether it answers is yet to be seen, so an entry gains addresses and no credit.
+    pub fn handle_contact(&mut self, now: Time, contact: &Contact) {
+        let now = self.enter(now);
+        self.admit.unbar(&contact.peer);
+        if !contact.addresses.is_empty() {
+            self.hear(now, contact, Source::Itself, None);
+        }
+        self.advance(now);
+    }
+
     /// The host knows that a peer is alive: a message of any protocol came from it.
     pub fn handle_alive(&mut self, now: Time, peer: &Peer) {
         let now = self.enter(now);
@@ -79,7 +90,7 @@ impl Walk {
             self.refusals.add(Refusal::TableRefused, 1);
             self.admit.bar(now, &entry.contact());
             if let Some(round) = &mut self.round {
-                round.admitted = round.admitted.saturating_sub(1);
+                round.moves.refused(self.local.cpl(peer));
             }
         }
         self.advance(now);
@@ -217,7 +228,7 @@ impl Walk {
             self.admit.forget(&peer);
             self.counters.admitted += 1;
             if let Some(round) = &mut self.round {
-                round.admitted += 1;
+                round.moves.admitted(self.local.cpl(&peer));
             }
             self.outputs.push_back(Output::Insert(contact));
             self.tell(Event::Admitted(peer));
@@ -256,7 +267,7 @@ impl Walk {
             }
         }
         if let Some(round) = &mut self.round {
-            round.evicted += 1;
+            round.moves.evicted(self.local.cpl(peer));
         }
         self.outputs.push_back(Output::Evict {
             peer: peer.clone(),

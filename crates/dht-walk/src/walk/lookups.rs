@@ -96,6 +96,17 @@ impl Walk {
         self.advance(now);
     }
 
+    /// The host looked up a target of its own accord, as libp2p-kad's bootstrap does. It counts as
+    /// ours: its bucket is not due again so soon, and its messages are paid from the budget.
+    pub fn handle_host_lookup(&mut self, now: Time, target: &Peer, requests: u32) {
+        let now = self.enter(now);
+        self.budget.charge(requests, requests);
+        if let Some(cpl) = self.local.cpl(target) {
+            self.explore.refreshed(now, cpl);
+        }
+        self.advance(now);
+    }
+
     pub(super) fn may_look_up(&mut self, now: Time) -> bool {
         let is_asked = self.round.as_ref().is_some_and(|round| round.is_asked);
         let what = if is_asked {

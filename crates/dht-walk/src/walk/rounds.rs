@@ -43,8 +43,49 @@ pub(super) struct Round {
     before: Vec<usize>,
     pub(super) found: BTreeMap<Peer, Addresses>,
     pub(super) found_more: u64,
-    pub(super) admitted: u32,
-    pub(super) evicted: u32,
+    pub(super) moves: Moves,
+}
+
+/// Who entered and who left, by bucket.
+#[derive(Debug, Default)]
+pub(super) struct Moves(BTreeMap<Cpl, Moved>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Moved {
+    admitted: u32,
+    evicted: u32,
+}
+
+impl Moves {
+    pub(super) fn admitted(&mut self, cpl: Option<Cpl>) {
+        if let Some(cpl) = cpl {
+            self.0.entry(cpl).or_default().admitted += 1;
+        }
+    }
+
+    /// The host's own table did not take who was admitted.
+    pub(super) fn refused(&mut self, cpl: Option<Cpl>) {
+        if let Some(moved) = cpl.and_then(|cpl| self.0.get_mut(&cpl)) {
+            moved.admitted = moved.admitted.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn evicted(&mut self, cpl: Option<Cpl>) {
+        if let Some(cpl) = cpl {
+            self.0.entry(cpl).or_default().evicted += 1;
+        }
+    }
+
+    fn of(&self, cpl: Cpl) -> Moved {
+        self.0.get(&cpl).copied().unwrap_or_default()
+    }
+
+    fn all(&self) -> Moved {
+        self.0.values().fold(Moved::default(), |sum, it| Moved {
+            admitted: sum.admitted.saturating_add(it.admitted),
+            evicted: sum.evicted.saturating_add(it.evicted),
+        })
+    }
 }
 
 /// Too many rounds wait already.
@@ -161,8 +202,7 @@ impl Walk {
                 .collect(),
             found: BTreeMap::new(),
             found_more: 0,
-            admitted: 0,
-            evicted: 0,
+            moves: Moves::default(),
         };
         match kind {
             RoundKind::Refresh { is_forced } => {
@@ -329,7 +369,8 @@ impl Walk {
         };
         let is_refresh = matches!(round.kind, RoundKind::Refresh { .. });
         if is_refresh && end != RoundEnd::Skipped && end != RoundEnd::Stopped {
-            let (health, has_gained) = (self.health(now), round.admitted > round.evicted);
+            let moved = round.moves.all();
+            let (health, has_gained) = (self.health(now), moved.admitted > moved.evicted);
             self.explore
                 .ended(now, &health, has_gained, self.targets.rng());
         }
@@ -338,20 +379,7 @@ impl Walk {
     }
 
     fn report(&self, now: Time, round: Round, end: RoundEnd) -> Report {
-        let deepest = self.table.deepest().map_or(0, Cpl::index);
-        let deepest_before = round
-            .before
-            .iter()
-            .rposition(|count| *count > 0)
-            .unwrap_or(0);
-        let numbered = (0..=u8::MAX).map(Cpl::new).zip(round.before);
-        let buckets = numbered
-            .take(deepest.max(deepest_before) + 1)
-            .map(|(cpl, before)| BucketReport {
-                cpl,
-                before,
-                after: self.table.bucket(cpl).len(),
-            });
+        let (buckets, moved) = (self.bucket_reports(&round), round.moves.all());
         let found = round.found.into_iter();
         Report {
             id: round.id,
@@ -361,15 +389,52 @@ impl Walk {
             ended_at: now,
             lookups: round.lookups,
             lookups_left_out: round.left_out.saturating_add(count(round.purposes.len())),
-            buckets: buckets.collect(),
+            buckets,
             found: found
                 .map(|(peer, addresses)| Contact { peer, addresses })
                 .collect(),
             found_more: round.found_more,
-            admitted: round.admitted,
-            evicted: round.evicted,
+            admitted: moved.admitted,
+            evicted: moved.evicted,
             estimate: self.estimate(now),
         }
+    }
+
+    /// As many buckets as anything is to be said of.
+    fn bucket_reports(&self, round: &Round) -> Vec<BucketReport> {
+        let numbered = (0..=u8::MAX).map(Cpl::new).zip(&round.before);
+        let mut buckets: Vec<BucketReport> = numbered
+            .map(|(cpl, before)| {
+                let Moved { admitted, evicted } = round.moves.of(cpl);
+                BucketReport {
+                    cpl,
+                    before: *before,
+                    after: self.table.bucket(cpl).len(),
+                    requests: 0,
+                    found: 0,
+                    admitted,
+                    evicted,
+                    end: None,
+                }
+            })
+            .collect();
+        for lookup in &round.lookups {
+            if let Purpose::Bucket(cpl) = lookup.purpose {
+                let bucket = &mut buckets[cpl.index()];
+                bucket.requests = bucket.requests.saturating_add(lookup.requests);
+                bucket.end = Some(lookup.end);
+            }
+        }
+        for cpl in round.found.keys().filter_map(|peer| self.local.cpl(peer)) {
+            buckets[cpl.index()].found += 1;
+        }
+        let is_told = |it: &BucketReport| {
+            let counts = it.before + it.after + it.found;
+            counts > 0 || it.admitted > 0 || it.evicted > 0 || it.end.is_some()
+        };
+        let deepest = buckets.iter().rposition(is_told).unwrap_or(0);
+        buckets.truncate(deepest + 1);
+        buckets
     }
 }
 

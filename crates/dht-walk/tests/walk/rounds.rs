@@ -1,8 +1,8 @@
 //! Refreshes, walks and sweeps.
 
 use dht_walk::{
-    BudgetLimits, Busy, Config, Contact, Cpl, Event, Found, LookupEnd, Lookups, Output, Peer,
-    Purpose, RefreshConfig, Report, RoundEnd, RoundKind, Target,
+    BudgetLimits, Busy, Config, Contact, Cpl, Event, Found, LookupEnd, LookupReport, Lookups,
+    Output, Peer, Purpose, RefreshConfig, Report, RoundEnd, RoundKind, Target,
 };
 
 use crate::world::{Conduct, World, by_hand, contact, random, secs};
@@ -75,6 +75,16 @@ fn a_report_says_what_changed_in_each_bucket() {
     let after: usize = report.buckets.iter().map(|it| it.after).sum();
     assert_eq!(after, world.walk.table().len());
     assert_eq!(report.admitted as usize, after - 5);
+    for bucket in &report.buckets {
+        let entered = bucket.before + bucket.admitted as usize;
+        assert_eq!(entered - bucket.evicted as usize, bucket.after);
+        let aimed = |it: &&LookupReport| it.purpose == Purpose::Bucket(bucket.cpl);
+        let aimed = report.lookups.iter().find(aimed);
+        assert_eq!(bucket.end, aimed.map(|it| it.end));
+        assert_eq!(bucket.requests, aimed.map_or(0, |it| it.requests));
+    }
+    let found: usize = report.buckets.iter().map(|it| it.found).sum();
+    assert_eq!(found, report.found.len());
     assert_eq!(report.requests(), world.asked.len() as u64);
     assert!(report.found.len() > 60, "{}", report.found.len());
     let found: Vec<&Peer> = report.found.iter().map(|contact| &contact.peer).collect();
