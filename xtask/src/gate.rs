@@ -9,7 +9,7 @@ use crate::cargo::{EVERYTHING, cargo, execute};
 use crate::stages::{Budget, Stages};
 use crate::{codegen, say, suite, tidy};
 
-/// The target that keeps the cores, the walk's driver and the client honest: it has no clock,
+/// The target that keeps the cores, the walk's shells and the client honest: it has no clock,
 /// sockets or files.
 const WASM: &str = "wasm32-unknown-unknown";
 
@@ -75,7 +75,7 @@ fn wasm() -> Result<()> {
         "-p",
         "rv-client",
         "--features",
-        "dht-walk/driver",
+        "dht-walk/swarm",
     ];
     let mut check = cargo(["check", "--quiet", "--target", WASM]);
     // A check links nothing, so what a dependency has in C need not be compiled.

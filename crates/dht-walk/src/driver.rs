@@ -28,7 +28,7 @@ mod options;
 mod random_walk;
 mod shared;
 mod subscription;
-mod timer;
+pub(crate) mod timer;
 mod validate;
 
 pub use error::{

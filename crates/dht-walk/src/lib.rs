@@ -20,7 +20,8 @@
 //! asks or only looks. `now` is always an argument. Equal seeds, inputs and times give equal
 //! outputs on every machine.
 //!
-//! With the feature `driver` there are futures around it, for any runtime: see `driver`.
+//! With the feature `driver` there are futures around it, for any runtime: see `driver`. With the
+//! feature `swarm` there is a behaviour around libp2p-kad: see `swarm`.
 //!
 //! # Example
 //!
@@ -90,6 +91,8 @@ mod reseed;
 mod rng;
 mod size;
 mod snapshot;
+#[cfg(feature = "swarm")]
+pub mod swarm;
 mod table;
 mod target;
 mod time;

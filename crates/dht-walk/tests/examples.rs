@@ -1,4 +1,4 @@
-//! The example, run as a user runs it.
+//! The examples, run as a user runs them.
 
 use std::env;
 use std::io::Read as _;
@@ -7,14 +7,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// It ends by itself long before; this guards against one that does not.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(90);
 
-#[test]
-fn in_memory_fills_a_table_and_walks() {
+/// What an example prints until its end.
+fn run(name: &str) -> String {
     let test = env::current_exe().expect("a running program has a path");
     // Cargo puts the examples beside the folder of its test programs.
     let profile = test.ancestors().nth(2).expect("target/<profile>/deps/test");
-    let program = profile.join("examples").join("in_memory");
+    let program = profile.join("examples").join(name);
     let program = program.with_extension(env::consts::EXE_EXTENSION);
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -35,6 +35,12 @@ fn in_memory_fills_a_table_and_walks() {
     let status = running.wait().expect("it is our child");
     let printed = printed.expect("it ends in time").expect("it prints UTF-8");
     assert!(status.success(), "{printed}");
+    printed
+}
+
+#[test]
+fn in_memory_fills_a_table_and_walks() {
+    let printed = run("in_memory");
     let lines: Vec<&str> = printed.lines().collect();
     let [first, refreshed, size, found] = lines[..] else {
         panic!("{printed}");
@@ -43,4 +49,15 @@ fn in_memory_fills_a_table_and_walks() {
     assert!(refreshed.contains(" lookups, "), "{printed}");
     assert!(size.starts_with("the network has about "), "{printed}");
     assert!(found.starts_with("three random walks found "), "{printed}");
+}
+
+#[test]
+fn walk_with_kad_fills_a_table_and_drops_who_left() {
+    let printed = run("walk_with_kad");
+    let lines: Vec<&str> = printed.lines().collect();
+    let [filled, "an entry left: Dead", spent] = lines[..] else {
+        panic!("{printed}");
+    };
+    assert_eq!(filled, "kad has 9 entries, and each of them has answered");
+    assert!(spent.starts_with("all that took "), "{printed}");
 }

@@ -36,7 +36,20 @@ const ALLOWED: [(&str, &[&str]); 3] = [
 /// What a core may depend on as an option, for a shell that has a folder of its own in it.
 const ALLOWED_AS_OPTION: [(&str, &[&str]); 1] = [(
     "dht-walk",
-    &["futures", "futures-timer", "getrandom", "web-time"],
+    &[
+        "asynchronous-codec",
+        "either",
+        "futures",
+        "futures-timer",
+        "getrandom",
+        "libp2p-core",
+        "libp2p-kad",
+        "libp2p-swarm",
+        "prost",
+        "prost-codec",
+        "tracing",
+        "web-time",
+    ],
 )];
 
 /// Programs, which assemble a whole swarm; the daemon in `rv-server` does so too, as an option.

@@ -11,7 +11,7 @@ const CORES: [&str; 3] = [
 ];
 
 /// Shells that live within a core, each behind a feature.
-const SHELLS: [&str; 1] = ["crates/dht-walk/src/driver/"];
+const SHELLS: [&str; 2] = ["crates/dht-walk/src/driver/", "crates/dht-walk/src/swarm/"];
 
 /// Names that lead out of a core, with what stands for them. Identifiers, not paths: a name cannot
 /// hide in a `use` group, behind a glob or inside a macro.

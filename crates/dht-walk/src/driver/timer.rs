@@ -57,7 +57,7 @@ impl Timer for SystemTimer {
 }
 
 /// A seed that nobody knows.
-pub(super) fn secret() -> Result<Seed, BuildError> {
+pub(crate) fn secret() -> Result<Seed, BuildError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(BuildError::Randomness)?;
     Ok(Seed::from_bytes(bytes))

@@ -1,0 +1,123 @@
+//! The table of the kad, kept the same as the walk's.
+//!
+//! Most of what happens to kad's table is an event. What is not (an application removes a peer, or
+//! the last of its addresses) shows when the two are compared, before each refresh.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libp2p_identity::PeerId;
+use libp2p_kad::store::RecordStore;
+use libp2p_kad::{self as kad, RoutingUpdate};
+use multiaddr::{Multiaddr, Protocol};
+
+use crate::peer::{Addresses, Contact, Peer};
+
+/// The peers that both tables have: as many as the walk's has at the most, and those that the
+/// kad holds beyond what the walk tends.
+#[derive(Debug, Default)]
+pub(super) struct Mirror(BTreeSet<PeerId>);
+
+/// What the kad did by itself.
+#[derive(Debug)]
+pub(super) enum Change {
+    Added(Contact),
+    Removed(Peer),
+}
+
+impl Mirror {
+    /// Puts a peer into the kad's table; false where that does not take it.
+    pub(super) fn insert<S>(&mut self, kad: &mut kad::Behaviour<S>, contact: &Contact) -> bool
+    where
+        S: RecordStore + Send + 'static,
+    {
+        let peer = contact.peer.id();
+        let mut is_in = false;
+        for address in contact.addresses.as_slice() {
+            match kad.add_address(&peer, address.clone()) {
+                RoutingUpdate::Success => is_in = true,
+                RoutingUpdate::Failed => {}
+                // The bucket is full of peers that the kad took in by itself.
+                RoutingUpdate::Pending => {
+                    kad.remove_peer(&peer);
+                    return false;
+                }
+            }
+        }
+        if is_in {
+            self.0.insert(peer);
+        }
+        is_in
+    }
+
+    /// Takes a peer out of the kad's table.
+    pub(super) fn remove<S>(&mut self, kad: &mut kad::Behaviour<S>, peer: &PeerId)
+    where
+        S: RecordStore + Send + 'static,
+    {
+        self.0.remove(peer);
+        kad.remove_peer(peer);
+    }
+
+    /// Whether the kad has the peer now: what it tells waited in a queue.
+    pub(super) fn is_held<S>(kad: &mut kad::Behaviour<S>, peer: &PeerId) -> bool
+    where
+        S: RecordStore + Send + 'static,
+    {
+        let bucket = kad.kbucket(*peer);
+        bucket.is_some_and(|it| it.iter().any(|entry| entry.node.key.preimage() == peer))
+    }
+
+    /// The kad says that it has a peer; gives it where that is news.
+    pub(super) fn added(&mut self, peer: PeerId, addresses: &kad::Addresses) -> Option<Change> {
+        let is_news = self.0.insert(peer);
+        is_news.then(|| Change::Added(contact(peer, addresses.iter())))
+    }
+
+    /// The kad says that it dropped a peer.
+    pub(super) fn dropped(&mut self, peer: PeerId) -> Option<Change> {
+        let was_in = self.0.remove(&peer);
+        was_in.then(|| Change::Removed(Peer::new(peer)))
+    }
+
+    /// What the kad's table has otherwise than was told.
+    pub(super) fn compare<S>(&mut self, kad: &mut kad::Behaviour<S>) -> Vec<Change>
+    where
+        S: RecordStore + Send + 'static,
+    {
+        let mut held = BTreeMap::new();
+        for bucket in kad.kbuckets() {
+            for entry in bucket.iter() {
+                let (key, addresses) = (entry.node.key, entry.node.value);
+                held.insert(*key.preimage(), addresses.clone());
+            }
+        }
+        let gone: Vec<PeerId> = self
+            .0
+            .iter()
+            .filter(|peer| !held.contains_key(peer))
+            .copied()
+            .collect();
+        let removed = gone.into_iter().filter_map(|peer| self.dropped(peer));
+        let mut changes: Vec<Change> = removed.collect();
+        changes.extend(
+            held.iter()
+                .filter_map(|(peer, addresses)| self.added(*peer, addresses)),
+        );
+        changes
+    }
+}
+
+/// A kad keeps addresses with the peer's id at their end.
+pub(super) fn contact<'a>(peer: PeerId, addresses: impl Iterator<Item = &'a Multiaddr>) -> Contact {
+    let bare = |address: &Multiaddr| {
+        let mut bare = address.clone();
+        if matches!(bare.iter().last(), Some(Protocol::P2p(id)) if id == peer) {
+            bare.pop();
+        }
+        bare
+    };
+    Contact {
+        peer: Peer::new(peer),
+        addresses: addresses.map(bare).collect::<Addresses>(),
+    }
+}
