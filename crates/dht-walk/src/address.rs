@@ -23,6 +23,20 @@ pub enum AddressPolicy {
 pub(crate) struct Group(u64);
 
 impl AddressPolicy {
+    /// Whether the address is kept just as it is, as can be told in one pass: an IP address that
+    /// is wanted, a port, and no id. What is not that plain is for [`judge`](Self::judge).
+    pub(crate) fn is_plain(self, address: &Multiaddr) -> bool {
+        let mut parts = address.iter();
+        let is_wanted = match parts.next() {
+            Some(Protocol::Ip4(ip)) => is_public_ip4(ip) && !ip.is_multicast(),
+            Some(Protocol::Ip6(ip)) => is_public_ip6(ip),
+            Some(_) | None => false,
+        };
+        let has_port =
+            matches!(parts.next(), Some(Protocol::Tcp(port) | Protocol::Udp(port)) if port != 0);
+        is_wanted && has_port && !parts.any(|part| matches!(part, Protocol::P2p(_)))
+    }
+
     /// The address as it is kept, without the peer's own id at its end.
     ///
     /// # Errors
@@ -224,6 +238,41 @@ mod tests {
             "/dns4/example.org/tcp/1",
         ] {
             assert_eq!(judge(AddressPolicy::Public, text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_address_is_kept_as_it_is_and_nothing_else_is_plain() {
+        let id = some_peer(1);
+        let plain = |text: &str| {
+            let it = address(text);
+            [AddressPolicy::Any, AddressPolicy::Public].map(|policy| {
+                let is_plain = policy.is_plain(&it);
+                assert!(
+                    !is_plain || policy.judge(&id, &it) == Ok(it.clone()),
+                    "{text}"
+                );
+                is_plain
+            })
+        };
+        for text in ["/ip4/8.8.8.8/tcp/1", "/ip6/2606:4700::1/udp/1/quic-v1"] {
+            assert_eq!(plain(text), [true, true], "{text}");
+        }
+        let with_id = format!("/ip4/8.8.8.8/tcp/1/p2p/{id}");
+        let relayed = format!("/ip4/8.8.8.8/tcp/1/p2p/{id}/p2p-circuit");
+        for text in [
+            "/ip4/8.8.8.8",
+            "/ip4/8.8.8.8/tcp/0",
+            "/ip4/224.0.0.1/tcp/1",
+            "/ip4/255.255.255.255/tcp/1",
+            "/ip4/10.0.0.1/tcp/1",
+            "/ip6/ff02::1/tcp/1",
+            "/dns4/example.org/tcp/1",
+            "/memory/9",
+            &with_id,
+            &relayed,
+        ] {
+            assert_eq!(plain(text), [false, false], "{text}");
         }
     }
 

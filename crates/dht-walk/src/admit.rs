@@ -11,7 +11,7 @@ use crate::config::AdmissionConfig;
 use crate::key::Cpl;
 use crate::peer::{Contact, Peer};
 use crate::refusal::Refusal;
-use crate::table::{Source, Table};
+use crate::table::{Source, Table, reserve_one};
 use crate::time::Time;
 
 /// Spares, and who failed lately.
@@ -153,6 +153,7 @@ impl Admit {
                 None => return,
             }
         }
+        reserve_one(spares, max);
         spares.push(spare);
     }
 

@@ -246,7 +246,9 @@ impl Table {
         if self.buckets.len() <= cpl.index() {
             self.buckets.resize_with(cpl.index() + 1, Vec::new);
         }
-        self.buckets[cpl.index()].push(entry);
+        let bucket = &mut self.buckets[cpl.index()];
+        reserve_one(bucket, self.bucket_size);
+        bucket.push(entry);
         self.len += 1;
         true
     }
@@ -270,5 +272,34 @@ impl Table {
     pub(crate) fn told_by_source(&self, cpl: Cpl, source: Source) -> usize {
         let bucket = self.bucket(cpl).iter();
         bucket.filter(|entry| entry.source == source).count()
+    }
+}
+
+/// Makes room for one more in a list that never holds more than `max`. Doubling alone would leave
+/// a third of the room of 20 entries unused, in each bucket of each table.
+pub(crate) fn reserve_one<T>(list: &mut Vec<T>, max: usize) {
+    if list.len() == list.capacity() {
+        let doubled = list.len().max(4).min(max.saturating_sub(list.len()));
+        list.reserve_exact(doubled.max(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_list_has_no_room_to_spare() {
+        let mut list = Vec::new();
+        let mut rooms = Vec::new();
+        for at in 0..20 {
+            reserve_one(&mut list, 20);
+            list.push(at);
+            rooms.push(list.capacity());
+        }
+        rooms.dedup();
+        assert_eq!(rooms, [4, 8, 16, 20]);
+        reserve_one(&mut list, 20);
+        assert_eq!(list.capacity(), 21, "whoever goes beyond pays for it");
     }
 }
