@@ -66,8 +66,8 @@ pub struct BudgetLimits {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckConfig {
     /// The share of dead entries to stay below, from which follows how often each is checked, by
-    /// the rate at which peers were seen to leave. Default 0.01. Half of it costs twice as many
-    /// messages.
+    /// the rate at which peers were seen to leave and the time that three tries take. Default 0.01.
+    /// Half of it costs more than twice as many messages.
     pub stale_share: f64,
     /// The shortest time between two checks of one entry. Default 30 s.
     pub interval_min: Duration,

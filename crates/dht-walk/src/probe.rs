@@ -1,8 +1,9 @@
 //! Which entry is checked when, and when it is dead.
 //!
 //! How long an entry goes unchecked follows from the rate at which peers were seen to leave: if one
-//! in `1 / rate` hours leaves, checks every `2 * share / rate` hours keep the share of dead
-//! entries at `share`. Whatever else shows that a peer lives postpones its check.
+//! in `1 / rate` hours leaves, and a dead entry stays for `share / rate` hours on average, `share`
+//! of all entries are dead. It stays for half of the time between two checks, and for its last
+//! tries. Whatever else shows that a peer lives postpones its check.
 //!
 //! A failure is a strike only if somebody else answered since the one before. Otherwise it says as
 //! much about our own line as about the peer; so where nothing else is going on, a second try goes
@@ -107,10 +108,8 @@ impl Probe {
             self.loss.died(now, now.saturating_since(entry.heard_at));
             return Struck::Dead;
         }
-        let doublings = u32::from(entry.strikes.saturating_sub(1).min(8));
-        let pause = self.config.retry_pause * (1 << doublings);
         self.unqueue(entry);
-        let at = now.saturating_add(pause);
+        let at = now.saturating_add(self.pause_after(entry.strikes));
         entry.check = Check::Retry(at);
         self.retries.insert((at, entry.peer.clone()));
         Struck::Retry
@@ -165,14 +164,38 @@ impl Probe {
     }
 
     /// How long an entry may go unchecked: as the rate of departures asks for, as many as a purse
-    /// of `per_hour` messages allows for.
-    pub(crate) fn interval(&mut self, now: Time, entries: usize, per_hour: u32) -> Duration {
-        let wanted = 2.0 * self.config.stale_share / self.loss.per_second(now);
-        let wanted = Duration::try_from_secs_f64(wanted).unwrap_or(self.config.interval_max);
+    /// of `per_hour` messages allows for. A try without an answer takes `timeout`.
+    pub(crate) fn interval(
+        &mut self,
+        now: Time,
+        entries: usize,
+        per_hour: u32,
+        timeout: Duration,
+    ) -> Duration {
+        let stale_secs = self.config.stale_share / self.loss.per_second(now);
+        let unnoticed_secs = stale_secs - self.tries_span(timeout).as_secs_f64();
+        let wanted = Duration::try_from_secs_f64(2.0 * unnoticed_secs.max(0.0))
+            .unwrap_or(self.config.interval_max);
         let entries = u64::try_from(entries).unwrap_or(u64::MAX);
         let afforded = entries.saturating_mul(3_600_000) / u64::from(per_hour.max(1));
         let wanted = wanted.clamp(self.config.interval_min, self.config.interval_max);
         wanted.max(Duration::from_millis(afforded))
+    }
+
+    /// How long it takes to be sure that a peer is dead.
+    fn tries_span(&self, timeout: Duration) -> Duration {
+        let tries = self.config.strikes_max;
+        let pauses = (1..tries).map(|strikes| self.pause_after(strikes));
+        let pauses = pauses.fold(Duration::ZERO, Duration::saturating_add);
+        timeout
+            .saturating_mul(u32::from(tries))
+            .saturating_add(pauses)
+    }
+
+    /// The pause before the next try, after so many failures.
+    fn pause_after(&self, strikes: u8) -> Duration {
+        let doublings = u32::from(strikes.saturating_sub(1).min(8));
+        self.config.retry_pause.saturating_mul(1 << doublings)
     }
 
     /// Departures for each peer and hour, as measured.
@@ -396,16 +419,22 @@ mod tests {
     #[test]
     fn the_interval_follows_departures_and_the_purse() {
         let mut probe = Probe::new(CheckConfig::default());
-        let calm = probe.interval(secs(0), 100, 3_600);
+        let timeout = Duration::from_secs(5);
+        let calm = probe.interval(secs(0), 100, 3_600, timeout);
+        // Half of all peers leave in two hours, so one in a hundred in 104 s; three tries of 5 s
+        // and the pauses between them are 24 of these.
+        assert_eq!(calm.as_secs(), 2 * (103 - 24) + 1);
+        let at_once = probe.interval(secs(0), 100, 3_600, Duration::ZERO);
+        assert_eq!(at_once.as_secs(), 2 * (103 - 9) + 1);
         for _ in 0..50 {
             probe.loss.died(secs(1), Duration::from_secs(60));
         }
-        let stormy = probe.interval(secs(1), 10, 3_600);
+        let stormy = probe.interval(secs(1), 10, 3_600, timeout);
         assert!(stormy < calm, "{stormy:?} {calm:?}");
         assert_eq!(stormy, CheckConfig::default().interval_min);
         // 100 checks in a purse of 100 an hour.
         assert_eq!(
-            probe.interval(secs(1), 100, 100),
+            probe.interval(secs(1), 100, 100, timeout),
             Duration::from_secs(3_600)
         );
     }

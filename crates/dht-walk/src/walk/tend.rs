@@ -118,7 +118,9 @@ impl Walk {
         let per_hour = per_hour.min(self.config.budget.dials_per_hour);
         let per_hour = (u64::from(per_hour) * u64::from(Self::CHECKS_PERCENT)).div_ceil(100);
         let per_hour = u32::try_from(per_hour).unwrap_or(u32::MAX);
-        let interval = self.probe.interval(now, self.table.len(), per_hour);
+        let timeout = self.config.lookup.request_timeout;
+        let entries = self.table.len();
+        let interval = self.probe.interval(now, entries, per_hour, timeout);
         while let Some(peer) = self.probe.quiet_due(now, interval, &mut self.table) {
             if !self.check(now, &peer, Priority::Routine) {
                 return;
