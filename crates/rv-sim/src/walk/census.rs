@@ -1,6 +1,7 @@
 //! How good tables are, measured against who is really there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::walk::conduct::Conduct;
 use crate::walk::model::Model;
@@ -14,6 +15,8 @@ const K: usize = 20;
 #[derive(Debug)]
 pub struct Census {
     heads: Vec<u64>,
+    /// Those of them that are no newcomers.
+    settled: Vec<u64>,
 }
 
 /// What some tables are like together.
@@ -31,11 +34,19 @@ pub struct Quality {
     pub exist: u64,
     /// Tables that hold all of the 20 nearest peers.
     pub aware: u64,
+    /// Tables of nodes that are no newcomers.
+    pub settled: u64,
+    /// Of those, the ones that hold all of the 20 nearest peers that are no newcomers.
+    pub settled_aware: u64,
     /// Entries that answer but lie, or are Sybils.
     pub hostile: u64,
 }
 
 impl Census {
+    /// Who came so short a while ago is a newcomer: it still looks for its neighbours, and they
+    /// cannot all know it.
+    pub const NEWCOMER: Duration = Duration::from_secs(60);
+
     /// Counts everybody who serves honestly.
     pub fn of<M: Model>(network: &Network<M>) -> Self {
         Self::where_node(network, |node| node.conduct == Conduct::Honest)
@@ -46,12 +57,15 @@ impl Census {
         network: &Network<M>,
         is_wanted: impl Fn(&Node<M>) -> bool,
     ) -> Self {
-        let nodes = network.serving().filter(|(_, node)| is_wanted(node));
-        let mut heads: Vec<u64> = nodes
-            .map(|(_, node)| head(node.contact.peer.key()))
-            .collect();
-        heads.sort_unstable();
-        Self { heads }
+        let nodes = network.serving().map(|(_, node)| node);
+        let mut wanted: Vec<&Node<M>> = nodes.filter(|node| is_wanted(node)).collect();
+        let here = |node: &&Node<M>| head(node.contact.peer.key());
+        wanted.sort_unstable_by_key(here);
+        let settled = wanted.iter().filter(|node| is_settled(network, node));
+        Self {
+            settled: settled.map(here).collect(),
+            heads: wanted.iter().map(here).collect(),
+        }
     }
 
     /// How many there are.
@@ -75,21 +89,7 @@ impl Census {
 
     /// The 20 nearest to a position, itself left out.
     pub fn nearest(&self, here: u64) -> Vec<u64> {
-        // The longest prefix that is shared by enough of them.
-        let mut range = &self.heads[..];
-        for bits in 1..=63 {
-            let low_bits = u64::MAX >> bits;
-            let first = range.partition_point(|it| *it < here & !low_bits);
-            let last = range.partition_point(|it| *it <= here | low_bits);
-            if last - first <= K {
-                break;
-            }
-            range = &range[first..last];
-        }
-        let mut near: Vec<u64> = range.iter().copied().filter(|it| *it != here).collect();
-        near.sort_unstable_by_key(|it| it ^ here);
-        near.truncate(K);
-        near
+        nearest_of(&self.heads, here)
     }
 
     /// Looks at these nodes' tables; those that are gone count for nothing.
@@ -134,8 +134,36 @@ impl Census {
             sum.have += have.min(exist) as u64;
         }
         sum.tables += 1;
-        sum.aware += u64::from(self.nearest(here).iter().all(|it| known.contains(it)));
+        let knows = |near: Vec<u64>| u64::from(near.iter().all(|it| known.contains(it)));
+        sum.aware += knows(self.nearest(here));
+        if is_settled(network, node) {
+            sum.settled += 1;
+            sum.settled_aware += knows(nearest_of(&self.settled, here));
+        }
     }
+}
+
+/// The 20 of these positions, which are in order, that are nearest to `here`.
+fn nearest_of(heads: &[u64], here: u64) -> Vec<u64> {
+    // The longest prefix that is shared by enough of them.
+    let mut range = heads;
+    for bits in 1..=63 {
+        let low_bits = u64::MAX >> bits;
+        let first = range.partition_point(|it| *it < here & !low_bits);
+        let last = range.partition_point(|it| *it <= here | low_bits);
+        if last - first <= K {
+            break;
+        }
+        range = &range[first..last];
+    }
+    let mut near: Vec<u64> = range.iter().copied().filter(|it| *it != here).collect();
+    near.sort_unstable_by_key(|it| it ^ here);
+    near.truncate(K);
+    near
+}
+
+fn is_settled<M: Model>(network: &Network<M>, node: &Node<M>) -> bool {
+    network.now().saturating_since(node.joined_at) >= Census::NEWCOMER
 }
 
 impl Quality {
@@ -147,6 +175,8 @@ impl Quality {
         self.have += other.have;
         self.exist += other.exist;
         self.aware += other.aware;
+        self.settled += other.settled;
+        self.settled_aware += other.settled_aware;
         self.hostile += other.hostile;
     }
 
@@ -163,6 +193,11 @@ impl Quality {
     /// Tables that hold all of the 20 nearest peers, as a share.
     pub fn aware_share(&self) -> f64 {
         share(self.aware, self.tables)
+    }
+
+    /// Tables that hold all of the 20 nearest peers, as a share, newcomers left out on both sides.
+    pub fn settled_aware_share(&self) -> f64 {
+        share(self.settled_aware, self.settled)
     }
 
     /// Liars and Sybils among the entries, as a share.
@@ -193,6 +228,7 @@ mod tests {
             heads.sort_unstable();
             let census = Census {
                 heads: heads.clone(),
+                settled: Vec::new(),
             };
             for here in [heads[0], heads[heads.len() - 1], dice.roll()] {
                 let mut plain: Vec<u64> = heads.iter().copied().filter(|it| *it != here).collect();

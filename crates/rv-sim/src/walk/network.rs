@@ -44,6 +44,8 @@ pub struct Node<M> {
     pub is_cut: bool,
     /// FIND_NODE requests that it sent.
     pub messages: u32,
+    /// When it came.
+    pub joined_at: Time,
     wake_at: Time,
     connections: Vec<(Slot, Time)>,
 }
@@ -157,6 +159,7 @@ impl<M: Model> Network<M> {
             model,
             is_cut: false,
             messages: 0,
+            joined_at: self.now,
             wake_at: Time::from_millis(u64::MAX),
             connections: Vec::new(),
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Dice;
-use crate::walk::census::Quality;
+use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
 use crate::walk::kad::{Kad, Pause};
 use crate::walk::model::Model;
@@ -136,6 +136,11 @@ impl Config {
             "All are at their defaults: the core may spend 3,600 messages an hour, the model \
                     bootstraps every 5 minutes."
                 .to_owned(),
+            format!(
+                "Newcomers are nodes that came less than {} s ago: without them means that their \
+                    tables do not count, and that nobody has to know them.",
+                Census::NEWCOMER.as_secs()
+            ),
         ]
     }
 
@@ -151,12 +156,15 @@ impl Config {
             "after 30 min",
             "fill after 30 min",
             "know their 20 nearest after 30 min",
+            "last 5 min: stale",
+            "last 5 min: know their 20 nearest",
+            "last 5 min: the same without newcomers",
             "minutes to stale 5% and fill 95%",
             "messages of a node",
         ];
         let cells = |row: &Row| {
             let at = |minute: u64| row.at(minute).map(|it| percents(it.stale_share()));
-            let last = row.last();
+            let (last, late) = (row.last(), row.late());
             let whole = row
                 .whole_after()
                 .map_or_else(|| "-".to_owned(), |it| it.to_string());
@@ -170,6 +178,9 @@ impl Config {
                 percents(last.stale_share()),
                 percents(last.fill()),
                 percents(last.aware_share()),
+                percents(late.stale_share()),
+                percents(late.aware_share()),
+                percents(late.settled_aware_share()),
                 whole,
                 format!("{:.0}", row.messages),
             ]
@@ -217,6 +228,15 @@ impl Row {
     /// Never: there is a census before the exodus.
     pub fn last(&self) -> &Quality {
         &self.course.last().expect("the census before the exodus").1
+    }
+
+    /// The tables of the last five minutes together: where nodes come, one census depends on
+    /// whether somebody did a moment ago, whom 20 others do not know yet.
+    pub fn late(&self) -> Quality {
+        let mut sum = Quality::default();
+        let censuses = self.course.iter().rev().take(5);
+        censuses.for_each(|(_, quality)| sum.add(quality));
+        sum
     }
 
     /// Minutes until at most 5% are stale and buckets are 95% full.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::walk::report::Section;
 
@@ -57,6 +58,10 @@ impl Experiment {
     /// Above as many nodes, the models are left out: they would take hours and all memory.
     const NODES_BESIDE_MAX: u32 = 20_000;
 
+    /// How long such a network is watched after it began with one seed: its tables are full after
+    /// two minutes, and each further one of them costs millions of messages.
+    const LARGE_JOIN_SPAN: Duration = Duration::from_secs(180);
+
     /// Runs it as the results show it, in networks of `nodes` where that is given.
     pub fn run(self, nodes: Option<u32>) -> Section {
         let is_large = nodes.is_some_and(|nodes| nodes > Self::NODES_BESIDE_MAX);
@@ -70,7 +75,8 @@ impl Experiment {
             Self::Steady => {
                 let mut config = steady::Config::full();
                 config.nodes = nodes.unwrap_or(config.nodes);
-                config.section(&config.run())
+                let larger = steady::Config::larger();
+                config.section(&config.run(), (&larger, &larger.run()))
             }
             Self::Exodus => {
                 let mut config = exodus::Config::full();
@@ -82,6 +88,9 @@ impl Experiment {
             Self::Join => {
                 let mut config = join::Config::full();
                 config.who = only_ours(config.who);
+                if is_large {
+                    config.span = Self::LARGE_JOIN_SPAN;
+                }
                 config.nodes = nodes.map_or(config.nodes, |nodes| vec![nodes]);
                 config.section(&config.run())
             }

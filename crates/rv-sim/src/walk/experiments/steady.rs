@@ -17,14 +17,16 @@ use super::{grown, in_pairs, mean, ours_at, percent, percents, sample};
 pub struct Config {
     /// Nodes of the network.
     pub nodes: u32,
-    /// Of the network.
-    pub seed: u64,
+    /// Of the networks, one of each.
+    pub seeds: Vec<u64>,
     /// What each node may spend in an hour.
     pub budgets: Vec<u32>,
     /// When measuring begins.
     pub warm_up: Duration,
     /// How long it is measured.
     pub span: Duration,
+    /// Who tends the tables.
+    pub who: Vec<Who>,
 }
 
 /// Who tends the tables.
@@ -41,6 +43,8 @@ pub enum Who {
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
+    /// Nodes of the network.
+    pub nodes: u32,
     /// Who.
     pub who: Who,
     /// What each node might spend in an hour.
@@ -74,10 +78,11 @@ impl Config {
     pub fn gate() -> Self {
         Self {
             nodes: 150,
-            seed: 11,
+            seeds: vec![11],
             budgets: vec![1_000],
             warm_up: Duration::from_secs(2 * 3_600),
             span: Duration::from_secs(3_600),
+            who: Who::ALL.into(),
         }
     }
 
@@ -85,19 +90,29 @@ impl Config {
     pub fn full() -> Self {
         Self {
             nodes: 200,
-            seed: 11,
             budgets: vec![500, 1_000, 2_000, 5_000],
-            warm_up: Duration::from_secs(2 * 3_600),
             span: Duration::from_secs(4 * 3_600),
+            ..Self::gate()
         }
     }
 
-    /// Runs it for all three.
+    /// Larger networks of other seeds, for an hour, at the budgets that are hardest to keep to.
+    pub fn larger() -> Self {
+        Self {
+            nodes: 500,
+            seeds: vec![12, 13, 14],
+            budgets: vec![500, 1_000],
+            who: vec![Who::Ours, Who::Kad],
+            ..Self::gate()
+        }
+    }
+
+    /// Runs it for each of them.
     pub fn run(&self) -> Vec<Row> {
         let cases = self
             .budgets
             .iter()
-            .flat_map(|budget| Who::ALL.map(|who| (who, *budget)));
+            .flat_map(|budget| self.who.iter().map(|who| (*who, *budget)));
         let job = |(who, budget)| -> Box<dyn FnOnce() -> Row + Send + '_> {
             Box::new(move || self.row(who, budget))
         };
@@ -107,25 +122,38 @@ impl Config {
     /// Runs it for one of them.
     pub fn row(&self, who: Who, budget: u32) -> Row {
         let pause = Pause::MessagesPerHour(budget);
-        let (messages, dials, quality) = match who {
-            Who::Ours => self.measure::<Ours>(ours_at(budget)),
-            Who::Kad => self.measure::<Kad>(pause),
-            Who::Py => self.measure::<Py>(pause),
-        };
+        let mut quality = Quality::default();
+        let mut spent = (0, 0);
+        for seed in &self.seeds {
+            let (messages, dials) = match who {
+                Who::Ours => self.measure::<Ours>(*seed, ours_at(budget), &mut quality),
+                Who::Kad => self.measure::<Kad>(*seed, pause, &mut quality),
+                Who::Py => self.measure::<Py>(*seed, pause, &mut quality),
+            };
+            spent = (spent.0 + messages, spent.1 + dials);
+        }
+        let nodes = u64::from(self.nodes) * self.seeds.len() as u64;
+        let node_hours = nodes * self.span.as_secs() / 3_600;
         Row {
+            nodes: self.nodes,
             who,
             budget,
-            messages,
-            dials,
+            messages: mean(spent.0, node_hours),
+            dials: mean(spent.1, node_hours),
             quality,
         }
     }
 
-    fn measure<M: Model>(&self, settings: M::Settings) -> (f64, f64, Quality) {
+    /// Messages and dials of all nodes of one network, and how good their tables were.
+    fn measure<M: Model>(
+        &self,
+        seed: u64,
+        settings: M::Settings,
+        quality: &mut Quality,
+    ) -> (u64, u64) {
         let warm_up = self.warm_up;
-        let mut network = grown::<M>(self.seed, settings, self.nodes, Conditions::CHURN, warm_up);
+        let mut network = grown::<M>(seed, settings, self.nodes, Conditions::CHURN, warm_up);
         let before = network.tally();
-        let mut quality = Quality::default();
         let censuses = self.span.as_secs() / Self::CENSUS_EVERY.as_secs();
         for _ in 0..censuses {
             network.run(Self::CENSUS_EVERY);
@@ -133,36 +161,41 @@ impl Config {
             quality.add(&Census::of(&network).quality(&network, slots));
         }
         let after = network.tally();
-        let node_hours = u64::from(self.nodes) * self.span.as_secs() / 3_600;
-        let messages = mean(after.messages - before.messages, node_hours);
-        let dials = mean(after.dials - before.dials, node_hours);
-        (messages, dials, quality)
+        (after.messages - before.messages, after.dials - before.dials)
     }
 
-    fn text(&self) -> Vec<String> {
+    fn text(&self, larger: &Self) -> Vec<String> {
         let hours = |span: Duration| span.as_secs() / 3_600;
-        let (from, to) = (hours(self.warm_up), hours(self.warm_up + self.span));
+        let network = |it: &Self| {
+            format!(
+                "{} nodes, measured every quarter of an hour from hour {} to hour {} at all of \
+                    them; seeds {:?}.",
+                it.nodes,
+                hours(it.warm_up),
+                hours(it.warm_up + it.span),
+                it.seeds
+            )
+        };
         vec![
-            format!(
-                "{} nodes that stay for exponential lives with a median of two hours; \
-                    who leaves is replaced at once.",
-                self.nodes
-            ),
-            format!(
-                "Measured every quarter of an hour from hour {from} to hour {to}, at all \
-                    nodes; seed {}.",
-                self.seed
-            ),
+            "Nodes stay for exponential lives with a median of two hours; who leaves is \
+                    replaced at once."
+                .to_owned(),
+            network(self),
+            network(larger),
             "Budget is what a node may spend in an hour, all requests counted, also those of \
                     joining."
                 .to_owned(),
-            "The models bootstrap as often as their budget allows for.".to_owned(),
+            "The models bootstrap as often as their budget allows for; a model's new node sends \
+                    its first lookups whatever the budget, so the models spend more than they \
+                    are given: compare what was spent."
+                .to_owned(),
         ]
     }
 
-    /// What the results show of it.
-    pub fn section(&self, rows: &[Row]) -> Section {
+    /// What the results show of it and of larger networks.
+    pub fn section(&self, rows: &[Row], larger: (&Self, &[Row])) -> Section {
         let head = [
+            "nodes",
             "budget",
             "who",
             "messages spent",
@@ -173,13 +206,16 @@ impl Config {
             "know their 20 nearest",
             "stale beside kad's",
         ];
+        let all: Vec<Row> = rows.iter().chain(larger.1).copied().collect();
         let beside = |row: &Row| {
-            let of_kad = |it: &&Row| it.who == Who::Kad && it.budget == row.budget;
-            let kad = rows.iter().find(of_kad)?.quality.stale_share();
+            let of_kad =
+                |it: &&Row| it.who == Who::Kad && (it.nodes, it.budget) == (row.nodes, row.budget);
+            let kad = all.iter().find(of_kad)?.quality.stale_share();
             (kad > 0.0).then(|| format!("{:.2}", row.quality.stale_share() / kad))
         };
         let cells = |row: &Row| {
             vec![
+                row.nodes.to_string(),
                 row.budget.to_string(),
                 row.who.name().to_owned(),
                 format!("{:.0}", row.messages),
@@ -215,8 +251,8 @@ impl Config {
         Section {
             name: "steady".to_owned(),
             title: "Steady state at a budget".to_owned(),
-            text: self.text(),
-            tables: vec![Table::new(&head, rows.iter().map(cells))],
+            text: self.text(larger.0),
+            tables: vec![Table::new(&head, all.iter().map(cells))],
             plots: plots.collect(),
         }
     }
