@@ -172,7 +172,7 @@ pub enum RulesError {
         max: Ttl,
     },
     /// Subscribers would hear too late.
-    #[error("a gap between updates of more than 1 s is out of range")]
+    #[error("a gap between updates of more than 1 s is out of range: choose 0 s to 1 s")]
     UpdateGap,
     /// No ttl could be granted at all.
     #[error("the shortest ttl {min} is above the longest {max}")]
@@ -217,8 +217,8 @@ pub struct Limits {
     /// clients poll.
     pub subscriptions_total: usize,
     /// Removals that are remembered for subscribers who are behind. Default 16,384: about 15 MB,
-    /// with as many marks of namespaces of which some were forgotten. Who missed a forgotten one, when it comes back or because it reads slowly, is told everything
-    /// anew.
+    /// with as many marks of namespaces of which some were forgotten. Who missed a forgotten one,
+    /// when it comes back or because it reads slowly, is told everything anew.
     pub removals_max: usize,
 }
 

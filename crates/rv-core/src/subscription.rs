@@ -101,8 +101,8 @@ impl Subscription {
     }
 
     /// The next update as a frame of about `bytes_max` at the most, though never less than one
-    /// entry; `None` while there is no news and none is due, and within the least gap behind the one
-    /// before. `uptime` is by the clock of [`due_at`](Self::due_at).
+    /// entry; `None` while there is no news and none is due, and within the least gap behind the
+    /// one before. `uptime` is by the clock of [`due_at`](Self::due_at).
     pub fn next_update(
         &mut self,
         uptime: Time,

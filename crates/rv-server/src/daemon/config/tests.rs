@@ -166,6 +166,13 @@ fn no_duration_is_so_long_that_a_deadline_overflows() {
 }
 
 #[test]
+fn updates_are_a_second_apart_at_the_most() {
+    let error = refused("[rules]\nupdate_gap = \"1001ms\"");
+    assert!(error.contains("choose 0 s to 1 s"), "{error}");
+    valid("[rules]\nupdate_gap = \"1s\"");
+}
+
+#[test]
 fn every_limit_of_zero_is_refused() {
     let default = toml::Table::try_from(Config::default()).expect("serializes");
     for section in ["limits", "connections", "streams"] {
