@@ -186,14 +186,14 @@ impl Table {
         let Some(cpl) = self.local.cpl(peer) else {
             return 0;
         };
-        let deeper = self
-            .buckets
-            .iter()
-            .skip(cpl.index() + 1)
-            .map(Vec::len)
-            .sum::<usize>();
         let nearer = |entry: &&Entry| self.is_nearer(&entry.peer, peer);
-        deeper + self.bucket(cpl).iter().filter(nearer).count()
+        self.deeper_than(cpl) + self.bucket(cpl).iter().filter(nearer).count()
+    }
+
+    /// How many entries are in buckets nearer to us than that one.
+    fn deeper_than(&self, cpl: Cpl) -> usize {
+        let deeper = self.buckets.iter().skip(cpl.index() + 1);
+        deeper.map(Vec::len).sum()
     }
 
     fn is_nearer(&self, left: &Peer, right: &Peer) -> bool {
@@ -214,12 +214,7 @@ impl Table {
         if self.has_room(cpl) {
             return None;
         }
-        let deeper = self
-            .buckets
-            .iter()
-            .skip(cpl.index() + 1)
-            .map(Vec::len)
-            .sum::<usize>();
+        let deeper = self.deeper_than(cpl);
         if deeper >= neighbours {
             return None;
         }

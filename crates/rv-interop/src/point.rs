@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::identity::Keypair;
-use libp2p::multiaddr::Protocol;
-use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::swarm::Swarm;
 use libp2p::{Multiaddr, PeerId};
 use rv_server::journal::{Journal, MemoryJournal};
 use rv_server::rv_proto::{Epoch, Time};
 use rv_server::{Behaviour, Clock, Config, Stats};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::swarm::listen;
 use crate::{Task, Via, new_swarm, within};
 
 type Job = Box<dyn FnOnce(&mut Behaviour) + Send>;
@@ -163,21 +163,6 @@ async fn serve(mut swarm: Swarm<Behaviour>, mut jobs: mpsc::Receiver<Job>) {
             _ = swarm.select_next_some() => {}
         }
     }
-}
-
-async fn listen(swarm: &mut Swarm<Behaviour>, via: Via) -> Multiaddr {
-    swarm
-        .listen_on(via.listen_address())
-        .expect("loopback can be listened on");
-    let address = within("listen address", async {
-        loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                return address;
-            }
-        }
-    })
-    .await;
-    address.with(Protocol::P2p(*swarm.local_peer_id()))
 }
 
 /// A clock that stands still until it is told otherwise.

@@ -4,15 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{NetworkBehaviour, Stream, StreamProtocol, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify};
 use tokio::sync::watch;
 
 use crate::listener::Listener;
-use crate::{
-    Exchange, Identity, Machine, Recording, Task, Via, eventually, new_swarm, wire, within,
-};
+use crate::swarm::listen;
+use crate::{Exchange, Identity, Machine, Recording, Task, Via, eventually, new_swarm, wire};
 
 /// Takes streams, and asks who is there.
 #[derive(NetworkBehaviour)]
@@ -62,16 +60,7 @@ impl Recorder {
             listener: Listener::new(names.map(StreamProtocol::new).to_vec(), opened),
         };
         let mut swarm = new_swarm(identity.key(), behaviour);
-        let listening = swarm.listen_on(Via::Tcp.listen_address());
-        listening.expect("loopback can be listened on");
-        let address = within("listen address", async {
-            loop {
-                if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                    return address;
-                }
-            }
-        })
-        .await;
+        let address = listen(&mut swarm, Via::Tcp).await;
         let kept = Arc::new(Mutex::new(Kept {
             namespace: namespace.to_owned(),
             recording: None,
@@ -102,7 +91,7 @@ impl Recorder {
             }
         });
         Self {
-            address: address.with(Protocol::P2p(identity.peer())),
+            address,
             kept,
             _serving: serving,
         }

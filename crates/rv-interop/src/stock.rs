@@ -1,12 +1,12 @@
 //! The published rust client and server, as they come.
 
 use futures::StreamExt as _;
-use libp2p::multiaddr::Protocol;
 use libp2p::rendezvous::client::{Behaviour, Event};
 use libp2p::rendezvous::{Cookie, ErrorCode, Namespace, Registration, server};
 use libp2p::swarm::{Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 
+use crate::swarm::listen;
 use crate::{Identity, Point, Task, Via, connect, new_swarm, within};
 
 /// A swarm with nothing but the stock client in it.
@@ -161,22 +161,13 @@ pub async fn serve_stock() -> (Multiaddr, Task) {
     let config = server::Config::default().with_min_ttl(1);
     let identity = Identity::new();
     let mut swarm = new_swarm(identity.key(), server::Behaviour::new(config));
-    let listening = swarm.listen_on(Via::Tcp.listen_address());
-    listening.expect("loopback can be listened on");
-    let address = within("listen address", async {
-        loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                return address;
-            }
-        }
-    })
-    .await;
+    let address = listen(&mut swarm, Via::Tcp).await;
     let serving = Task::spawn(async move {
         loop {
             swarm.select_next_some().await;
         }
     });
-    (address.with(Protocol::P2p(identity.peer())), serving)
+    (address, serving)
 }
 
 fn namespace(name: &str) -> Namespace {

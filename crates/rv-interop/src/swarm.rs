@@ -72,6 +72,26 @@ pub fn new_swarm<B: NetworkBehaviour>(key: &Keypair, behaviour: B) -> Swarm<B> {
         .build()
 }
 
+/// Listens on loopback, and tells where, with the peer id at the end.
+///
+/// # Panics
+///
+/// If it cannot.
+pub(crate) async fn listen<B: NetworkBehaviour>(swarm: &mut Swarm<B>, via: Via) -> Multiaddr {
+    swarm
+        .listen_on(via.listen_address())
+        .expect("loopback can be listened on");
+    let address = within("listen address", async {
+        loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                return address;
+            }
+        }
+    })
+    .await;
+    address.with(Protocol::P2p(*swarm.local_peer_id()))
+}
+
 /// Dials `address`, which ends with a peer id, and waits until the connection stands.
 ///
 /// # Panics

@@ -25,11 +25,7 @@ pub(super) async fn run(args: &DiscoverArgs) -> Result<(), Failure> {
     let form = Form::new(args.common.json);
     let progress = Progress::new(format!("asking {}", text::count(points.len(), "point")));
     let mut node = Node::start(&args.common, key, points, |_| {}).await?;
-    let (ready, mut troubles) = node.connect().await;
-    if ready.is_empty() {
-        return Err(trouble::failure(troubles));
-    }
-    node.add_points(ready)?;
+    let (_, mut troubles) = node.reach().await?;
     let listing = Listing::start(&mut node, args)?;
     let found = listing.read(&mut node, &progress).await;
     drop(progress);

@@ -18,7 +18,7 @@ use rv_client::{Behaviour, Config};
 use tokio::time::{Instant, timeout_at};
 
 use super::points::Points;
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use crate::args::CommonArgs;
 use crate::failure::{Exit, Failure};
 
@@ -148,6 +148,20 @@ impl Node {
         let ready = self.points.ids();
         let ready = ready.filter(|point| !troubles.contains_key(point));
         (ready.collect(), troubles.values().cloned().collect())
+    }
+
+    /// As [`connect`](Self::connect), and lets those that can be asked be asked.
+    ///
+    /// # Errors
+    ///
+    /// If none can be asked, or more than the client takes.
+    pub(super) async fn reach(&mut self) -> Result<(Vec<PeerId>, Vec<Trouble>), Failure> {
+        let (ready, troubles) = self.connect().await;
+        if ready.is_empty() {
+            return Err(trouble::failure(troubles));
+        }
+        self.add_points(ready.iter().copied())?;
+        Ok((ready, troubles))
     }
 
     /// Lets these points be asked.

@@ -21,11 +21,7 @@ pub(super) async fn run(args: &UnregisterArgs) -> Result<(), Failure> {
     let form = Form::new(args.common.json);
     let progress = Progress::new(format!("asking {}", text::count(points.len(), "point")));
     let mut node = Node::start(&args.common, key, points, |_| {}).await?;
-    let (ready, mut troubles) = node.connect().await;
-    if ready.is_empty() {
-        return Err(trouble::failure(troubles));
-    }
-    node.add_points(ready.iter().copied())?;
+    let (ready, mut troubles) = node.reach().await?;
     let (left, stayed) = leave(&mut node, &args.namespace, ready).await?;
     drop(progress);
     troubles.extend(stayed);

@@ -69,11 +69,7 @@ async fn watch(args: &WatchArgs) -> Result<(), Failure> {
 ///
 /// If something is wrong with all of them.
 async fn probe(node: &mut Node, scope: &Scope) -> Result<Vec<Trouble>, Failure> {
-    let (ready, mut troubles) = node.connect().await;
-    if ready.is_empty() {
-        return Err(trouble::failure(troubles));
-    }
-    node.add_points(ready)?;
+    let (_, mut troubles) = node.reach().await?;
     let options = DiscoverOptions {
         limit: Some(1),
         pages: Pages::One,

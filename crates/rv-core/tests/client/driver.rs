@@ -57,6 +57,11 @@ impl Driver {
         registered.expect("registers")
     }
 
+    pub(crate) fn unregister(&mut self, target: Target) -> OperationId {
+        let left = self.client.unregister(self.now, target, &chat());
+        left.expect("unregisters")
+    }
+
     pub(crate) fn outputs(&mut self) -> Vec<Output> {
         std::iter::from_fn(|| self.client.poll_output()).collect()
     }

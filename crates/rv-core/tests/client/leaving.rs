@@ -17,10 +17,7 @@ fn unregister_ends_the_refresh_and_is_done_when_it_is_written() {
     driver.answer(sent.id, granted(7_200));
     driver.outputs();
 
-    let operation = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    let operation = driver.unregister(HERE);
     let sent = driver.request();
     assert_eq!(sent.request, Wanted::Unregister { namespace: chat() });
     driver.client.handle_written(driver.now, sent.id);
@@ -39,10 +36,7 @@ fn a_register_that_is_granted_after_unregister_is_taken_out_again() {
     let mut driver = Driver::new(1);
     let registering = driver.register(HERE);
     let register = driver.request();
-    let leaving = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    let leaving = driver.unregister(HERE);
     let outputs = driver.outputs();
     let withdrawn = vec![(point(1), Cause::Withdrawn)];
     assert_eq!(
@@ -77,10 +71,7 @@ fn each_of_several_registers_that_come_late_is_taken_out_again() {
     for _ in 0..2 {
         driver.register(HERE);
         registers.push(driver.request());
-        driver
-            .client
-            .unregister(driver.now, HERE, &chat())
-            .expect("unregisters");
+        driver.unregister(HERE);
         let leave = driver.request();
         driver.client.handle_written(driver.now, leave.id);
     }
@@ -100,10 +91,7 @@ fn a_register_that_is_lost_after_unregister_is_taken_out_again() {
     let mut driver = Driver::new(1);
     driver.register(HERE);
     driver.outputs();
-    driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    driver.unregister(HERE);
     let first = driver.request();
     driver.client.handle_written(driver.now, first.id);
     driver.sleep();
@@ -116,10 +104,7 @@ fn a_register_whose_connection_is_lost_after_unregister_is_taken_out_again() {
     let mut driver = Driver::new(1);
     driver.register(HERE);
     let register = driver.request();
-    driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    driver.unregister(HERE);
     let first = driver.request();
     driver.client.handle_written(driver.now, first.id);
     driver.outputs();
@@ -138,10 +123,7 @@ fn unregister_after_a_register_whose_connection_was_lost_is_written() {
     let register = driver.request();
     driver.fail(register.id, Failure::ConnectionLost);
     driver.outputs();
-    let leaving = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    let leaving = driver.unregister(HERE);
     let first = driver.request();
     assert_eq!(first.request, Wanted::Unregister { namespace: chat() });
     driver.client.handle_written(driver.now, first.id);
@@ -158,10 +140,7 @@ fn a_register_that_was_never_sent_needs_no_second_unregister() {
     let mut driver = Driver::new(1);
     driver.register(HERE);
     let register = driver.request();
-    driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    driver.unregister(HERE);
     let first = driver.request();
     driver.client.handle_written(driver.now, first.id);
     driver.outputs();
@@ -177,10 +156,7 @@ fn register_after_unregister_waits_until_that_is_written() {
     let sent = driver.request();
     driver.answer(sent.id, granted(7_200));
     driver.outputs();
-    let leaving = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    let leaving = driver.unregister(HERE);
     let unregister = driver.request();
     driver.register(HERE);
     let withdrawn = Event::UnregisterDone {
@@ -200,10 +176,7 @@ fn register_after_unregister_waits_until_that_is_written() {
 #[test]
 fn unregister_tells_when_it_cannot_be_written_and_is_tried_three_times() {
     let mut driver = Driver::new(1);
-    let operation = driver
-        .client
-        .unregister(driver.now, HERE, &chat())
-        .expect("unregisters");
+    let operation = driver.unregister(HERE);
     let mut sent = driver.request();
     driver.fail(sent.id, Failure::Unreachable);
     let cause = Cause::Failed(Failure::Unreachable);

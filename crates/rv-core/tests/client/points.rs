@@ -59,8 +59,7 @@ fn a_registration_does_not_wait_for_a_listing_that_tries_a_point() {
 #[test]
 fn a_register_does_not_wait_for_an_unregister_that_tries_a_point() {
     let mut driver = Driver::new(1);
-    let left = driver.client.unregister(driver.now, Target::Every, &chat());
-    left.expect("unregisters");
+    driver.unregister(Target::Every);
     let sent = driver.request();
     driver.fail(sent.id, Failure::TimedOut);
     let probe = driver.sleep_until_request();

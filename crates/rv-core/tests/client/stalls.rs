@@ -42,8 +42,7 @@ fn what_waits_behind_a_discovery_that_tries_a_dead_point_follows_when_that_is_fu
     let sent = discover_one(&mut driver);
     assert_eq!(at_second(&sent).len(), 1, "it tries the dead point");
     let here = Target::Point(point(2));
-    let leaving = driver.client.unregister(driver.now, here, &chat());
-    leaving.expect("unregisters");
+    driver.unregister(here);
     assert_eq!(driver.requests().len(), 0, "one request tries for all");
 
     let follows = fill(&mut driver, &sent);
