@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 use libp2p_identity::PeerId;
 use rv_core::client::{DiscoverOptions, Discovered, Grant, RegisterOptions, StartError, Target};
-use rv_proto::{Dialect, Namespace, Record, Scope, Ttl};
+use rv_proto::{Namespace, Record, Scope, Ttl};
 
 use crate::clock::random;
 use crate::handle::Listing;
@@ -192,11 +192,7 @@ impl Told {
 
 /// Only numbers of one dialect compare; across them, the first that was told stands.
 fn is_newer(old: &Record, new: &Record) -> bool {
-    let is_signed = |record: &Record| match record.dialect() {
-        Dialect::Legacy | Dialect::Standard => true,
-        Dialect::Plain => false,
-    };
-    match (is_signed(old), is_signed(new)) {
+    match (old.dialect().is_signed(), new.dialect().is_signed()) {
         (false, true) => true,
         (true, true) => old.dialect() == new.dialect() && old.seq() < new.seq(),
         (_, false) => false,
@@ -257,7 +253,7 @@ fn shuffle<T>(items: &mut [T]) {
 mod tests {
     use futures::FutureExt as _;
     use libp2p_identity::Keypair;
-    use rv_proto::{PeerRecord, Time, UnverifiedRecord};
+    use rv_proto::{Dialect, PeerRecord, Time, UnverifiedRecord};
 
     use super::*;
 

@@ -161,7 +161,7 @@ impl Subscription {
                 Change::There(dialect, held) => {
                     if let Some(entry) = held.encoded(dialect) {
                         // What was signed was verified before it was registered.
-                        let verified = dialect != Dialect::Plain;
+                        let verified = dialect.is_signed();
                         let ttl_secs = held.ttl_left_secs(now);
                         entry.append_marked_to(ttl_secs, verified, &mut read.encoded);
                     }

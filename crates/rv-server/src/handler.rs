@@ -10,7 +10,6 @@ mod upgrade;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -52,8 +51,6 @@ pub struct Handler {
     /// in many places.
     verified: [Option<Bytes>; 3],
     reports: VecDeque<Report>,
-    /// When the session's clock began.
-    started: Instant,
     /// Runs while requests wait for identify, to the time that is with it.
     wait: Option<(Time, Delay)>,
     /// How the last DISCOVER was read, to tell only what is new.
@@ -103,7 +100,6 @@ impl Handler {
             verdicts: FuturesUnordered::new(),
             verified: [const { None }; 3],
             reports: VecDeque::new(),
-            started: Instant::now(),
             wait: None,
             told: None,
         }
@@ -112,12 +108,6 @@ impl Handler {
     /// Takes what identify says.
     pub(crate) fn identified(&mut self, Identified { agent, record }: &Identified) {
         self.session.handle_identified(agent, *record);
-    }
-
-    /// The session's time: any clock that does not go back.
-    fn session_now(&self) -> Time {
-        let millis = self.started.elapsed().as_millis();
-        Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     fn point(&self) -> &Point {
@@ -175,7 +165,7 @@ impl Handler {
             self.wait = None;
             return Poll::Pending;
         };
-        let now = self.session_now();
+        let now = self.subscriptions.uptime();
         if until <= now {
             self.session.handle_timeout(now);
             return Poll::Ready(());
@@ -282,7 +272,7 @@ impl Handler {
             Output::Push { stream, frame } => self.push(stream, frame),
             Output::Read { stream, query } => {
                 let reading = self.point().registry().reading(&query);
-                let now = self.session_now();
+                let now = self.subscriptions.uptime();
                 self.session.handle_reading(now, stream, reading);
             }
             Output::Report(report) => self.report(report),

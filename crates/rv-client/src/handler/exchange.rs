@@ -53,9 +53,10 @@ pub(super) enum End {
     Written,
 }
 
-impl Exchange {
-    const READ_BYTES_MAX: usize = 16_384;
+/// What one read takes in at the most: a usual page fits.
+const READ_BYTES_MAX: usize = 16_384;
 
+impl Exchange {
     /// A request on a stream that had others before.
     pub(super) fn new(io: Stream, message: Message, is_extended: bool) -> Self {
         let extended = message.extended.as_ref().filter(|_| is_extended);
@@ -118,20 +119,13 @@ impl Exchange {
         let Some(io) = &mut self.io else {
             return Poll::Pending;
         };
-        let mut chunk = [0; Self::READ_BYTES_MAX];
-        loop {
-            match decode_frame(&mut self.inbound, bytes_max) {
-                Ok(Some(payload)) => return Poll::Ready(self.answered(payload)),
-                Ok(None) => {}
-                Err(error) => return broken(error),
-            }
-            let count = ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)).unwrap_or(0);
-            match count {
-                0 if self.inbound.is_empty() => return Poll::Ready(End::Silent),
-                0 => return broken(FrameError::Truncated),
-                count => self.inbound.extend_from_slice(&chunk[..count]),
-            }
-        }
+        Poll::Ready(
+            match ready!(poll_frame(io, &mut self.inbound, bytes_max, cx)) {
+                Ok(Some(payload)) => self.answered(payload),
+                Ok(None) => End::Silent,
+                Err(error) => End::Failed(Breach::Frame(error).into()),
+            },
+        )
     }
 
     fn answered(&mut self, payload: Bytes) -> End {
@@ -147,10 +141,28 @@ impl Exchange {
     }
 }
 
-fn broken(error: FrameError) -> Poll<End> {
-    Poll::Ready(End::Failed(Breach::Frame(error).into()))
+/// The next frame, without its length, or `None` where the stream ends or breaks before one.
+pub(super) fn poll_frame(
+    io: &mut Stream,
+    inbound: &mut BytesMut,
+    bytes_max: usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, FrameError>> {
+    let mut chunk = [0; READ_BYTES_MAX];
+    loop {
+        if let Some(payload) = decode_frame(inbound, bytes_max)? {
+            return Poll::Ready(Ok(Some(payload)));
+        }
+        match ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)).unwrap_or(0) {
+            0 if inbound.is_empty() => return Poll::Ready(Ok(None)),
+            0 => return Poll::Ready(Err(FrameError::Truncated)),
+            count => inbound.extend_from_slice(&chunk[..count]),
+        }
+    }
 }
 
+/// Writes what is left of a frame and flushes it; to be called until it is ready, also where
+/// nothing is left.
 pub(super) fn poll_write(
     io: &mut Stream,
     rest: &mut Bytes,

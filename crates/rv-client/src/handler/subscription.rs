@@ -1,37 +1,33 @@
 //! One subscription on a stream of its own.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use futures::AsyncRead as _;
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 use rv_core::client::{Breach, Failure, Pushed, Wanted};
-use rv_proto::{FrameError, Response, SubscriptionUpdate, decode_frame};
+use rv_proto::{Response, SubscriptionUpdate};
 
 use super::Message;
-use super::exchange::poll_write;
+use super::exchange::{poll_frame, poll_write};
 use crate::Config;
 
 /// A subscription. Who drops it resets the stream.
 pub(super) struct Subscription {
     io: Stream,
     wanted: Wanted,
-    /// What is still to be written of the request.
-    rest: Bytes,
+    /// What is still to be written of the request; `None` once it is on its way.
+    rest: Option<Bytes>,
     inbound: BytesMut,
     is_begun: bool,
 }
 
 impl Subscription {
-    const READ_BYTES_MAX: usize = 16_384;
-
     pub(super) fn new(io: Stream, message: Message) -> Self {
         Self {
             io,
             wanted: message.wanted,
-            rest: message.frame,
+            rest: Some(message.frame),
             inbound: BytesMut::new(),
             is_begun: false,
         }
@@ -44,25 +40,19 @@ impl Subscription {
         config: &Config,
         unwanted: Option<&PeerId>,
     ) -> Poll<Result<Pushed, Failure>> {
-        if !self.rest.is_empty() && ready!(poll_write(&mut self.io, &mut self.rest, cx)).is_err() {
-            return Poll::Ready(Err(Failure::EndOfStream));
-        }
-        loop {
-            match decode_frame(&mut self.inbound, config.update_bytes_max) {
-                Ok(Some(payload)) => return Poll::Ready(self.read(payload, unwanted)),
-                Ok(None) => {}
-                Err(error) => return broken(Breach::Frame(error)),
+        if let Some(rest) = &mut self.rest {
+            if ready!(poll_write(&mut self.io, rest, cx)).is_err() {
+                return Poll::Ready(Err(Failure::EndOfStream));
             }
-            let mut chunk = [0; Self::READ_BYTES_MAX];
-            let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk));
-            match read.unwrap_or(0) {
-                0 if self.inbound.is_empty() => {
-                    return Poll::Ready(Err(Failure::EndOfStream));
-                }
-                0 => return broken(Breach::Frame(FrameError::Truncated)),
-                count => self.inbound.extend_from_slice(&chunk[..count]),
-            }
+            self.rest = None;
         }
+        let bytes_max = config.update_bytes_max;
+        let frame = ready!(poll_frame(&mut self.io, &mut self.inbound, bytes_max, cx));
+        Poll::Ready(match frame {
+            Ok(Some(payload)) => self.read(payload, unwanted),
+            Ok(None) => Err(Failure::EndOfStream),
+            Err(error) => Err(Breach::Frame(error).into()),
+        })
     }
 
     fn read(&mut self, payload: Bytes, unwanted: Option<&PeerId>) -> Result<Pushed, Failure> {
@@ -74,8 +64,4 @@ impl Subscription {
         let response = Response::decode(payload).map_err(Breach::Message)?;
         Ok(Pushed::response(response))
     }
-}
-
-fn broken(breach: Breach) -> Poll<Result<Pushed, Failure>> {
-    Poll::Ready(Err(breach.into()))
 }

@@ -2,7 +2,6 @@
 
 mod cached;
 mod reports;
-mod retract;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -96,11 +95,10 @@ impl PeerCache {
     ) -> Added {
         let peer = *record.peer();
         let until = now.saturating_add(ttl.as_duration());
-        let is_new = self.cached(namespace, &peer).is_none();
         let change = self.insert(point, namespace, record, (now, until));
         let mut evicted = Vec::new();
         while let Some((heaviest, of, who)) = self.surplus(point, namespace) {
-            if is_new && heaviest == point {
+            if change == Change::Joined && heaviest == point {
                 self.remove_report(point, namespace, &peer);
                 break;
             }
@@ -316,7 +314,12 @@ impl PeerCache {
 
     /// Forgets what a point says about a peer. Whether nobody says anything about it now, so that
     /// it is gone.
-    fn remove_report(&mut self, point: PeerId, namespace: &Namespace, peer: &PeerId) -> bool {
+    pub(super) fn remove_report(
+        &mut self,
+        point: PeerId,
+        namespace: &Namespace,
+        peer: &PeerId,
+    ) -> bool {
         let Some(members) = self.namespaces.get_mut(namespace) else {
             return false;
         };

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
-use rv_proto::{Dialect, Namespace, Record, Time};
+use rv_proto::{Namespace, Record, Time};
 
 pub use config::{DiallingConfig, DiallingConfigError};
 pub use place::Place;
@@ -170,7 +170,7 @@ impl Dialler {
         let peer = *record.peer();
         let namespaces = self.config.namespaces.as_ref();
         let is_of_interest = namespaces.is_none_or(|wanted| wanted.contains(namespace));
-        let is_trusted = self.config.unverified_addresses || is_verified(record);
+        let is_trusted = self.config.unverified_addresses || record.dialect().is_signed();
         if peer == self.local || left.is_zero() || !is_of_interest || !is_trusted {
             return Taken::NotWanted;
         }
@@ -282,7 +282,7 @@ impl Dialler {
         let dial = Dial {
             peer,
             addresses: self.addresses(&candidate.record).collect(),
-            is_verified: is_verified(&candidate.record),
+            is_verified: candidate.record.dialect().is_signed(),
         };
         self.rate.take(now);
         self.dials.insert(peer, Some(candidate));
@@ -384,13 +384,6 @@ fn merge(known: &mut Option<Candidate>, found: Candidate) {
     match known {
         Some(known) => known.merge(found),
         None => *known = Some(found),
-    }
-}
-
-fn is_verified(record: &Record) -> bool {
-    match record.dialect() {
-        Dialect::Legacy | Dialect::Standard => true,
-        Dialect::Plain => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
-use rv_proto::{Dialect, Namespace, Record, Scope, Time, Ttl};
+use rv_proto::{Namespace, Record, Scope, Time, Ttl};
 
 use super::dialling::DialEvent;
 use super::{Cause, Failure, OperationId, RequestId, Skipped, Wanted};
@@ -178,10 +178,7 @@ impl Discovered {
     /// Whether the peer signed its addresses and the signature was checked here. If not, they are
     /// what the point says: good for a dial of one's own, not to be told to others.
     pub fn is_verified(&self) -> bool {
-        match self.record.dialect() {
-            Dialect::Legacy | Dialect::Standard => true,
-            Dialect::Plain => false,
-        }
+        self.record.dialect().is_signed()
     }
 }
 

@@ -8,7 +8,7 @@ use rv_proto::{Namespace, Scope, Status, Time};
 
 use super::point::Work;
 use super::pushed::{CheckedUpdate, What};
-use super::time::{Dice, Task};
+use super::time::{Dice, Task, doubled};
 use super::{
     Bound, Breach, Cause, Client, ClientConfig, Failure, GoneReason, Output, Pending, Pushed,
     RequestId, Wanted,
@@ -88,12 +88,12 @@ impl Push {
         if is_of_cookie {
             self.cookie = None;
         }
-        let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let pause = doubled(config.poll_min, self.failures, config.poll_max);
         self.failures = self.failures.saturating_add(1);
         let pause = match cause {
             // It will not do so soon, or it does so all the time.
             Cause::Refused(Status::INTERNAL_ERROR, _) | Cause::Bound(_) => config.relist_interval,
-            _ => config.poll_min.saturating_mul(doubled).min(config.poll_max),
+            _ => pause,
         };
         let pause = pause - dice.up_to(pause / 8);
         self.retry_at = Some(now.saturating_add(pause));
@@ -204,7 +204,8 @@ impl Client {
 
     fn retract(&mut self, point: PeerId, removals: &[(Namespace, PeerId)]) {
         let removals = removals.iter();
-        let gone = removals.filter(|(namespace, peer)| self.cache.retract(point, namespace, peer));
+        let gone =
+            removals.filter(|(namespace, peer)| self.cache.remove_report(point, namespace, peer));
         let gone: Vec<_> = gone.cloned().collect();
         self.tell_gone(gone, GoneReason::Left);
     }

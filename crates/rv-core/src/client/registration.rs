@@ -10,7 +10,7 @@ use multiaddr::Multiaddr;
 use rv_proto::{Dialect, DialectSet, Namespace, Status, Time, Ttl, TtlError};
 
 use super::dialect::{Tongue, is_about_dialect, stored_seq};
-use super::time::Dice;
+use super::time::{Dice, doubled};
 use super::{Breach, Cause, ClientConfig, RequestId, Wanted};
 
 /// The machine of one (point, namespace).
@@ -172,8 +172,7 @@ impl Registration {
         if now.saturating_since(sent_at) >= longest.saturating_mul(2) {
             self.renewals = 0;
         }
-        let doubled = 1_u32.checked_shl(self.renewals).unwrap_or(u32::MAX);
-        let pause = config.backoff_min.saturating_mul(doubled).min(longest);
+        let pause = doubled(config.backoff_min, self.renewals, longest);
         let renew_at = sent_at.saturating_add(pause).max(now);
         if renew_at < next_at {
             self.next_at = Some(renew_at);

@@ -139,10 +139,15 @@ impl Dice {
     /// The pause after that many failures in a row: `least` for the first, doubled each time up to
     /// `cap`, then cut by up to a half.
     pub(super) fn pause(&mut self, least: Duration, failures: u32, cap: Duration) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let whole = least.saturating_mul(1 << doublings).min(cap.max(least));
+        let whole = doubled(least, failures.saturating_sub(1), cap.max(least));
         whole - self.up_to(whole / 2)
     }
+}
+
+/// `least`, doubled so many `times`, but no more than `cap`.
+pub(super) fn doubled(least: Duration, times: u32, cap: Duration) -> Duration {
+    let factor = 1_u32.checked_shl(times).unwrap_or(u32::MAX);
+    least.saturating_mul(factor).min(cap)
 }
 
 #[cfg(test)]

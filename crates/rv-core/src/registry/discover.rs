@@ -1,7 +1,7 @@
 //! One page of a listing.
 
 use bytes::Bytes;
-use rv_proto::{Cookie, Dialect, Scope, Time, encode_discover_page_frame};
+use rv_proto::{Cookie, Scope, Time, encode_discover_page_frame};
 
 use super::{Reader, Reading, Registry};
 use crate::Refusal;
@@ -95,7 +95,7 @@ impl Registry {
             }
             if reading.is_marked() {
                 // What was signed was verified before it was registered.
-                let verified = dialect != Dialect::Plain;
+                let verified = dialect.is_signed();
                 entry.append_marked_to(ttl_secs, verified, &mut page.entries);
             } else {
                 entry.append_to(ttl_secs, &mut page.entries);

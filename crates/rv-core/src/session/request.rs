@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 use rv_proto::{
-    Dialect, DiscoverRequest, Namespace, RegisterRequest, Scope, Ttl, UnregisterRequest,
-    UnverifiedRecord,
+    DiscoverRequest, Namespace, RegisterRequest, Scope, Ttl, UnregisterRequest, UnverifiedRecord,
 };
 
 use crate::registry::{Query, Reader};
@@ -64,7 +63,7 @@ fn check_same_record(records: &[UnverifiedRecord]) -> Result<(), Refusal> {
     };
     let signed = [first, second]
         .iter()
-        .all(|record| record.dialect() != Dialect::Plain);
+        .all(|record| record.dialect().is_signed());
     let same = first.peer() == second.peer()
         && first.seq() == second.seq()
         && first.addresses() == second.addresses();

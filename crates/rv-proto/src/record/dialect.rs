@@ -28,6 +28,15 @@ impl Dialect {
         }
     }
 
+    /// Whether its records carry their peer's signature. Without one, a record says what whoever
+    /// passed it on says.
+    pub const fn is_signed(self) -> bool {
+        match self {
+            Self::Legacy | Self::Standard => true,
+            Self::Plain => false,
+        }
+    }
+
     /// The name in configuration, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use rv_core::Refusal;
 use rv_proto::{FrameError, REQUEST_BYTES_MAX, decode_frame};
 
 use crate::StreamLimits;
-use crate::stats::Load;
+use crate::stats::{Counters, Load, add};
 
 /// A stream between requests, in a request, or in an answer.
 ///
@@ -71,6 +71,17 @@ pub(super) enum StreamEnd {
     Unwanted,
     /// A rule says no, and the stream has no answer for it.
     Refused(Refusal),
+}
+
+impl StreamEnd {
+    /// Counts an end that is the peer's fault.
+    pub(super) fn count(&self, counters: &Counters) {
+        match self {
+            Self::Broken(_) | Self::Closed | Self::Refused(_) => {}
+            Self::TimedOut(_) => add(&counters.streams_timed_out, 1),
+            Self::Undecodable(_) | Self::Unwanted => add(&counters.undecodable, 1),
+        }
+    }
 }
 
 /// What a stream waits for the peer to do.

@@ -188,12 +188,7 @@ impl StreamPool {
     }
 
     fn end(&mut self, id: StreamId, end: StreamEnd) -> PoolEvent {
-        let counters = self.counters();
-        match end {
-            StreamEnd::Broken(_) | StreamEnd::Closed | StreamEnd::Refused(_) => {}
-            StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
-            StreamEnd::Undecodable(_) | StreamEnd::Unwanted => add(&counters.undecodable, 1),
-        }
+        end.count(self.counters());
         self.reset(id);
         PoolEvent::Ended(id, end)
     }

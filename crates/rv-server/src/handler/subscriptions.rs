@@ -17,7 +17,7 @@ use super::inmem_feeds::{InmemBegun, InmemFeed};
 use super::push_stream::{PushStream, Surroundings};
 use crate::Config;
 use crate::committer::Open;
-use crate::stats::{Load, add};
+use crate::stats::Load;
 use crate::subscribers::{Party, Ticket};
 
 /// Streams with subscriptions, within bounds.
@@ -27,7 +27,7 @@ pub(super) struct Subscriptions {
     load: Load,
     timer: Delay,
     timer_at: Option<Instant>,
-    /// When the clock of updates began.
+    /// When the connection's clock began, which is that of its session too.
     started: Instant,
     party: Party,
     config: Arc<Config>,
@@ -166,7 +166,7 @@ impl Subscriptions {
             if let Some(stream) = self.streams.remove(&id) {
                 stream.into_feeds().for_each(|feed| self.hand_over(feed));
             }
-            self.count_end(&end);
+            end.count(&self.open.0.counters);
             end
         })
     }
@@ -182,15 +182,6 @@ impl Subscriptions {
         }
     }
 
-    fn count_end(&self, end: &StreamEnd) {
-        let counters = &self.open.0.counters;
-        match end {
-            StreamEnd::Broken(_) | StreamEnd::Closed | StreamEnd::Refused(_) => {}
-            StreamEnd::TimedOut(_) => add(&counters.streams_timed_out, 1),
-            StreamEnd::Undecodable(_) | StreamEnd::Unwanted => add(&counters.undecodable, 1),
-        }
-    }
-
     /// The earliest time at which a stream must be looked at.
     fn next_at(&self) -> Option<Instant> {
         let times = self.streams.values().flat_map(|stream| {
@@ -201,7 +192,8 @@ impl Subscriptions {
         times.min()
     }
 
-    fn uptime(&self) -> Time {
+    /// Since the connection's handler was made. It does not go back.
+    pub(super) fn uptime(&self) -> Time {
         let millis = self.started.elapsed().as_millis();
         Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use libp2p_identity::PeerId;
-use rv_proto::{Dialect, Namespace, Record, Time};
+use rv_proto::{Namespace, Record, Time};
 
 use super::reports::{Report, Reports};
 use crate::client::{CacheLimits, Discovered};
@@ -51,7 +51,7 @@ impl Cached {
     pub(super) fn remove_report(&mut self, point: &PeerId) -> Option<Report> {
         let report = self.reports.remove(point)?;
         let is_told = |record| self.reports.records().any(|it| Arc::ptr_eq(it, record));
-        if self.record.dialect() == Dialect::Plain
+        if !self.record.dialect().is_signed()
             && !is_told(&self.record)
             && let Some(latest) = self.reports.latest()
         {
@@ -112,8 +112,7 @@ fn differs(old: &Record, new: &Record) -> bool {
 
 /// Whether `new` takes the place of `old`.
 pub(in crate::client) fn is_newer(old: &Record, new: &Record) -> bool {
-    let is_signed = |record: &Record| record.dialect() != Dialect::Plain;
-    match (is_signed(old), is_signed(new)) {
+    match (old.dialect().is_signed(), new.dialect().is_signed()) {
         (true, true) => new.seq() > old.seq(),
         (false, true) => true,
         (true, false) => false,
