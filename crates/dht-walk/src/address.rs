@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
+#[cfg(feature = "driver")]
+use crate::peer::{Contact, Peer};
 use crate::refusal::Refusal;
 
 /// Which addresses are wanted.
@@ -35,6 +37,31 @@ impl AddressPolicy {
         let has_port =
             matches!(parts.next(), Some(Protocol::Tcp(port) | Protocol::Udp(port)) if port != 0);
         is_wanted && has_port && !parts.any(|part| matches!(part, Protocol::P2p(_)))
+    }
+
+    /// The contact with those of its addresses that are wanted, as they are kept.
+    ///
+    /// # Errors
+    ///
+    /// When it is `local`, or none of its addresses is wanted.
+    #[cfg(feature = "driver")]
+    pub(crate) fn keep(self, local: &Peer, contact: &Contact) -> Result<Contact, Refusal> {
+        if contact.peer == *local {
+            return Err(Refusal::OwnId);
+        }
+        let peer = contact.peer.id();
+        let mut why = Refusal::NoAddress;
+        let mut addresses = Vec::new();
+        for address in contact.addresses.as_slice() {
+            match self.judge(&peer, address) {
+                Ok(address) => addresses.push(address),
+                Err(refusal) => why = refusal,
+            }
+        }
+        if addresses.is_empty() {
+            return Err(why);
+        }
+        Ok(Contact::new(contact.peer.clone(), addresses))
     }
 
     /// The address as it is kept, without the peer's own id at its end.

@@ -25,18 +25,24 @@
 //!   [`Event::Kad`] has kad's events, [`Event::Walk`] the walk's.
 //! - [`Behaviour::on_identified`] takes what identify says. It replaces the `add_address` that
 //!   applications call there.
+//! - [`Handle`] is the behaviour for other tasks: what the driver's traits ask of a host.
 //!
 //! It compiles for `wasm32-unknown-unknown`.
 
 mod behaviour;
 mod config;
+mod desk;
 mod generated;
+mod handle;
 mod handler;
+mod inbox;
 mod links;
 mod mirror;
+mod serve;
 mod verbs;
 
 pub use behaviour::{Behaviour, Event};
-pub use config::{Config, prepare};
+pub use config::{Config, HandleConfig, prepare};
+pub use handle::{Handle, HandleError};
 pub use handler::{FromHandler, Handler, ToHandler};
 pub use libp2p_kad;

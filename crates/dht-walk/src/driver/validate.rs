@@ -2,7 +2,6 @@
 
 use crate::address::AddressPolicy;
 use crate::peer::{Contact, Peer};
-use crate::refusal::Refusal;
 
 use super::error::PeerValidationError;
 
@@ -12,21 +11,9 @@ pub(super) fn validate(
     local: &Peer,
     contact: &Contact,
 ) -> Result<Contact, PeerValidationError> {
-    let peer = contact.peer.id();
-    let refused = |refusal| PeerValidationError { peer, refusal };
-    if contact.peer == *local {
-        return Err(refused(Refusal::OwnId));
-    }
-    let mut why = Refusal::NoAddress;
-    let mut addresses = Vec::new();
-    for address in contact.addresses.as_slice() {
-        match policy.judge(&peer, address) {
-            Ok(address) => addresses.push(address),
-            Err(refusal) => why = refusal,
-        }
-    }
-    if addresses.is_empty() {
-        return Err(refused(why));
-    }
-    Ok(Contact::new(contact.peer.clone(), addresses))
+    let kept = policy.keep(local, contact);
+    kept.map_err(|refusal| PeerValidationError {
+        peer: contact.peer.id(),
+        refusal,
+    })
 }

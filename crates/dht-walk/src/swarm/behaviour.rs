@@ -24,9 +24,12 @@ use libp2p_swarm::{
 use multiaddr::Multiaddr;
 
 use super::config::Config;
+use super::desk::Desk;
 use super::handler::{FromHandler, Handler, ToHandler};
+use super::inbox::Inbox;
 use super::links::{Act, Links};
 use super::mirror::{Change, Mirror, contact};
+use crate::budget::Spent;
 use crate::config::Lookups;
 use crate::driver::timer::secret;
 use crate::driver::{BuildError, SystemTimer, Timer as _};
@@ -59,11 +62,17 @@ use crate::walk::Walk;
 /// `add_address` works as before. Whom it adds is an entry at once, is asked at once, and leaves if
 /// there is no answer. Peers to fall back on belong to [`set_bootstrap`](Self::set_bootstrap).
 pub struct Behaviour<S> {
-    kad: kad::Behaviour<S>,
+    pub(super) kad: kad::Behaviour<S>,
     pub(super) walk: Walk,
     clock: SystemTimer,
     pub(super) links: Links,
-    mirror: Mirror,
+    pub(super) mirror: Mirror,
+    pub(super) inbox: Inbox,
+    pub(super) desk: Desk,
+    pub(super) spent_by_handles: Spent,
+    /// Also the walk's, which does not tell them.
+    pub(super) bootstrap: Vec<Contact>,
+    pub(super) bucket_size: usize,
     protocols: Arc<[StreamProtocol]>,
     answer_bytes_max: usize,
     timer: Delay,
@@ -103,9 +112,10 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
         config: Config,
     ) -> Result<Self, BuildError> {
         config.validate()?;
+        let desk = Desk::new(Peer::new(local), &config);
         let mut bounds = config.walk;
         bounds.lookups = Lookups::Own;
-        let clock = SystemTimer::new();
+        let (clock, bucket_size) = (SystemTimer::new(), bounds.bucket_size);
         let mut walk = Walk::new(clock.now(), bounds, Peer::new(local), secret()?)?;
         let mut mirror = Mirror::default();
         for change in mirror.compare(&mut kad) {
@@ -117,7 +127,12 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
             walk,
             clock,
             links: Links::default(),
+            inbox: Inbox::new(local, mirror.entries()),
             mirror,
+            desk,
+            spent_by_handles: Spent::default(),
+            bootstrap: Vec::new(),
+            bucket_size,
             protocols,
             answer_bytes_max: config.answer_bytes_max,
             timer: Delay::new(Duration::ZERO),
@@ -180,10 +195,7 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
             Act::Cancel(peer, connection, id) => (peer, connection, ToHandler::Cancel(id)),
             Act::Send(peer, connection, id, key) => (peer, connection, ToHandler::Ask(id, key)),
             Act::Dial(peer, addresses) => return self.dial(peer, &addresses),
-            Act::Fail(id, failure) => {
-                let now = self.now();
-                return self.walk.handle_failure(now, id, failure);
-            }
+            Act::Fail(peer, id, failure) => return self.failed(peer, id, failure),
         };
         self.actions.push_back(ToSwarm::NotifyHandler {
             peer_id,
@@ -201,7 +213,7 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
         self.actions.push_back(ToSwarm::Dial { opts });
     }
 
-    fn compare(&mut self) {
+    pub(super) fn compare(&mut self) {
         for change in self.mirror.compare(&mut self.kad) {
             apply(&mut self.walk, self.clock.now(), change);
         }
@@ -266,16 +278,11 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
     }
 
     fn on_handler_event(&mut self, peer: PeerId, event: FromHandler) {
-        let now = self.now();
         match event {
-            FromHandler::Answered(id, told) => {
-                if self.links.settle(id, &peer) {
-                    self.walk.handle_answer(now, id, told);
-                }
-            }
+            FromHandler::Answered(id, told) => self.answered(peer, id, told),
             FromHandler::Failed(id, failure) => {
                 if self.links.settle(id, &peer) {
-                    self.walk.handle_failure(now, id, failure);
+                    self.failed(peer, id, failure);
                 }
             }
             FromHandler::Serving(is_serving) => {
@@ -297,12 +304,15 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((at, _)) = self.walk.poll_timeout() else {
+        let of_walk = self.walk.poll_timeout().map(|(at, _)| at);
+        let of_handles = self.desk.poll_timeout();
+        let Some(at) = of_walk.into_iter().chain(of_handles).min() else {
             return Poll::Pending;
         };
         let now = self.now();
         if at <= now {
             self.walk.handle_timeout(now);
+            self.expire_handles();
             return Poll::Ready(());
         }
         if self.timer_at != Some(at) {
@@ -457,6 +467,9 @@ impl<S: RecordStore + Send + 'static> NetworkBehaviour for Behaviour<S> {
             }
             if let Some(act) = self.links.poll() {
                 self.act(act);
+                continue;
+            }
+            if self.poll_handles(cx).is_ready() {
                 continue;
             }
             if self.poll_timer(cx).is_ready() {

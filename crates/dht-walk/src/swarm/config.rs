@@ -15,15 +15,51 @@ pub struct Config {
     /// addresses of a hundred bytes. libp2p-kad itself reads 16,384; higher is memory that whoever
     /// answers can make us spend, once for each request in flight.
     pub answer_bytes_max: usize,
+    /// What all [`Handle`](super::Handle)s of the behaviour may have under way.
+    pub handles: HandleConfig,
+}
+
+/// How much the handles of one behaviour may ask for at a time, beside what its own walk does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandleConfig {
+    /// Requests without an answer at a time. Default 32, as many as a walk has: so a manager over a
+    /// handle never waits, and with the behaviour's own walk beside it there are 64.
+    pub in_flight_max: usize,
+    /// Requests without an answer to one peer. Default 3: the three lookups of a
+    /// [`RandomWalk`](crate::RandomWalk) may all begin with the same peer, and more than that is a
+    /// burden on whoever is asked.
+    pub per_peer_max: usize,
+    /// Requests and lookups that wait for their turn. Default 256, a few hundred bytes each. Who
+    /// asks for more than that waits before the request is taken.
+    pub waiting_max: usize,
+    /// Lookups at a time. Default 8: each has three requests out, so they leave a part to others.
+    pub lookups_max: usize,
 }
 
 impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.answer_bytes_max == 0 {
-            let what = "answer_bytes_max";
-            return Err(ConfigError::Zero { what });
+        let bounds = [
+            ("answer_bytes_max", self.answer_bytes_max),
+            ("handles.in_flight_max", self.handles.in_flight_max),
+            ("handles.per_peer_max", self.handles.per_peer_max),
+            ("handles.waiting_max", self.handles.waiting_max),
+            ("handles.lookups_max", self.handles.lookups_max),
+        ];
+        match bounds.into_iter().find(|(_, bound)| *bound == 0) {
+            Some((what, _)) => Err(ConfigError::Zero { what }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Default for HandleConfig {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 32,
+            per_peer_max: 3,
+            waiting_max: 256,
+            lookups_max: 8,
+        }
     }
 }
 
@@ -32,6 +68,7 @@ impl Default for Config {
         Self {
             walk: crate::Config::default(),
             answer_bytes_max: 65_536,
+            handles: HandleConfig::default(),
         }
     }
 }

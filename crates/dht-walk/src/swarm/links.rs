@@ -46,7 +46,7 @@ pub(super) enum Act {
     Cancel(PeerId, ConnectionId, RequestId),
     /// Dial the peer, then call [`Links::dialled`].
     Dial(PeerId, Addresses),
-    Fail(RequestId, Failure),
+    Fail(PeerId, RequestId, Failure),
     Send(PeerId, ConnectionId, RequestId, Vec<u8>),
 }
 
@@ -69,6 +69,12 @@ impl Links {
         };
         self.requests.insert(id, sent);
         self.forward(id);
+    }
+
+    /// Whether the request went over a connection, and waits for its answer.
+    pub(super) fn is_under_way(&self, id: RequestId) -> bool {
+        let sent = self.requests.get(&id);
+        sent.is_some_and(|sent| sent.over.is_some())
     }
 
     /// Takes out a request that `peer` answered, or failed to. Returns whether it was out there.
@@ -212,8 +218,8 @@ impl Links {
     }
 
     fn fail(&mut self, id: RequestId, failure: Failure) {
-        if self.requests.remove(&id).is_some() {
-            self.acts.push_back(Act::Fail(id, failure));
+        if let Some(sent) = self.requests.remove(&id) {
+            self.acts.push_back(Act::Fail(sent.peer, id, failure));
         }
     }
 

@@ -3,7 +3,8 @@
 //! Most of what happens to kad's table is an event. What is not (an application removes a peer, or
 //! the last of its addresses) shows when the two are compared, before each refresh.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p_identity::PeerId;
 use libp2p_kad::store::RecordStore;
@@ -15,7 +16,26 @@ use crate::peer::{Addresses, Contact, Peer};
 /// The peers that both tables have: as many as the walk's has at the most, and those that the
 /// kad holds beyond what the walk tends.
 #[derive(Debug, Default)]
-pub(super) struct Mirror(BTreeSet<PeerId>);
+pub(super) struct Mirror(Entries);
+
+/// What the mirror knows of kad's table, for whoever looks from another task. Nobody holds the lock
+/// for longer than a copy takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries(Arc<Mutex<BTreeMap<PeerId, Contact>>>);
+
+impl Entries {
+    pub(super) fn all(&self) -> Vec<Contact> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Contact>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What the kad did by itself.
 #[derive(Debug)]
@@ -25,6 +45,11 @@ pub(super) enum Change {
 }
 
 impl Mirror {
+    /// What is known of the table, kept as it changes.
+    pub(super) fn entries(&self) -> Entries {
+        self.0.clone()
+    }
+
     /// Puts a peer into the kad's table; false where that does not take it.
     pub(super) fn insert<S>(&mut self, kad: &mut kad::Behaviour<S>, contact: &Contact) -> bool
     where
@@ -44,7 +69,7 @@ impl Mirror {
             }
         }
         if is_in {
-            self.0.insert(peer);
+            self.0.lock().insert(peer, contact.clone());
         }
         is_in
     }
@@ -54,7 +79,7 @@ impl Mirror {
     where
         S: RecordStore + Send + 'static,
     {
-        self.0.remove(peer);
+        self.0.lock().remove(peer);
         kad.remove_peer(peer);
     }
 
@@ -69,14 +94,15 @@ impl Mirror {
 
     /// The kad says that it has a peer; gives it where that is news.
     pub(super) fn added(&mut self, peer: PeerId, addresses: &kad::Addresses) -> Option<Change> {
-        let is_news = self.0.insert(peer);
-        is_news.then(|| Change::Added(contact(peer, addresses.iter())))
+        let contact = contact(peer, addresses.iter());
+        let known = self.0.lock().insert(peer, contact.clone());
+        known.is_none().then_some(Change::Added(contact))
     }
 
     /// The kad says that it dropped a peer.
     pub(super) fn dropped(&mut self, peer: PeerId) -> Option<Change> {
-        let was_in = self.0.remove(&peer);
-        was_in.then(|| Change::Removed(Peer::new(peer)))
+        let was_in = self.0.lock().remove(&peer);
+        was_in.map(|_| Change::Removed(Peer::new(peer)))
     }
 
     /// What the kad's table has otherwise than was told.
@@ -91,12 +117,10 @@ impl Mirror {
                 held.insert(*key.preimage(), addresses.clone());
             }
         }
-        let gone: Vec<PeerId> = self
-            .0
-            .iter()
-            .filter(|peer| !held.contains_key(peer))
-            .copied()
-            .collect();
+        let known = self.0.lock();
+        let gone = known.keys().filter(|peer| !held.contains_key(peer));
+        let gone: Vec<PeerId> = gone.copied().collect();
+        drop(known);
         let removed = gone.into_iter().filter_map(|peer| self.dropped(peer));
         let mut changes: Vec<Change> = removed.collect();
         changes.extend(

@@ -12,6 +12,7 @@ use super::mirror::contact;
 use crate::health::Health;
 use crate::peer::Contact;
 use crate::report::RoundId;
+use crate::reseed::Reseed;
 use crate::size::Estimate;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -90,7 +91,9 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
         let contacts = peers.into_iter();
         let contacts: Vec<Contact> = contacts
             .map(|(peer, addresses)| contact(peer, addresses.iter()))
+            .take(Reseed::CONTACTS_MAX)
             .collect();
+        self.bootstrap.clone_from(&contacts);
         self.walk.set_bootstrap(now, contacts);
     }
 
