@@ -2,6 +2,7 @@
 
 mod cut_off;
 mod guards;
+mod handle;
 mod hung;
 mod reports;
 mod stage;
