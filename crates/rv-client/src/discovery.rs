@@ -20,6 +20,8 @@ use crate::{Client, DiscoverError, Found, RegisterError, UnregisterError, Watch}
 #[derive(Clone, Debug)]
 pub struct Discovery {
     client: Client,
+    #[cfg(feature = "walk")]
+    pub(crate) walker: Option<crate::two_sources::Walker>,
 }
 
 /// How to find peers.
@@ -46,7 +48,11 @@ const CHOICE_MIN: usize = 100;
 impl Discovery {
     /// Uses the points of `client`.
     pub const fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            #[cfg(feature = "walk")]
+            walker: None,
+        }
     }
 
     /// Registers at every point and stays registered until [`unregister`](Self::unregister). If no
@@ -191,7 +197,7 @@ impl Told {
 }
 
 /// Only numbers of one dialect compare; across them, the first that was told stands.
-fn is_newer(old: &Record, new: &Record) -> bool {
+pub(crate) fn is_newer(old: &Record, new: &Record) -> bool {
     match (old.dialect().is_signed(), new.dialect().is_signed()) {
         (false, true) => true,
         (true, true) => old.dialect() == new.dialect() && old.seq() < new.seq(),

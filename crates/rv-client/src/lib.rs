@@ -37,6 +37,10 @@
 //! where nobody answers, until enough are connected. Points take turns, so that none can fill the
 //! queue.
 //!
+//! # Where the points have too few
+//!
+//! With the feature `walk`, a DHT is a second source of peers: see `Discovery::with_walk`.
+//!
 //! # In a browser
 //!
 //! It compiles for `wasm32-unknown-unknown`: clocks and timers are then those of the browser.
@@ -58,6 +62,8 @@ mod error;
 mod handle;
 mod handler;
 mod pending;
+#[cfg(feature = "walk")]
+mod two_sources;
 mod watch;
 
 pub use behaviour::Behaviour;
@@ -74,8 +80,12 @@ pub use rv_core::client::{
     RegistrationStatus, StartError, Target, WatchStatus,
 };
 pub use rv_proto::{Namespace, Scope, Ttl};
+#[cfg(feature = "walk")]
+pub use two_sources::{FillOptions, Sighting, Sightings, SourceError, WalkSource};
 pub use watch::{Watch, WatchEvent};
 
+#[cfg(feature = "walk")]
+pub use dht_walk;
 pub use {libp2p_identity, libp2p_swarm, rv_core, rv_proto};
 
 /// Compiles what the page on moving shows.

@@ -100,6 +100,25 @@ fn with_kad_bootstraps_the_dht_from_who_is_found() {
     assert_eq!(lines.last(), Some(&end));
 }
 
+#[cfg(feature = "walk")]
+#[test]
+fn two_sources_finds_who_registered_and_fills_up_from_the_dht() {
+    let (status, printed) = run("two_sources", &[]);
+    assert!(status.success(), "{printed}");
+    let expected = [
+        "registered: 12D3KooW",
+        "of the DHT: 12D3KooW",
+        "of the DHT: 12D3KooW",
+        "of the DHT: 12D3KooW",
+        "that is enough",
+    ];
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{printed}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{printed}");
+    }
+}
+
 #[test]
 fn moving_does_what_the_stock_program_did() {
     let (status, printed) = run("moving", &[]);

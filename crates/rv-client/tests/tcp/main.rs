@@ -13,4 +13,6 @@ mod several_points;
 mod stock_point;
 mod streams;
 mod support;
+#[cfg(feature = "walk")]
+mod two_sources;
 mod watching;
