@@ -75,7 +75,7 @@ fn wasm() -> Result<()> {
         "-p",
         "rv-client",
         "--features",
-        "dht-walk/swarm",
+        "dht-walk/swarm,rv-client/walk",
     ];
     let mut check = cargo(["check", "--quiet", "--target", WASM]);
     // A check links nothing, so what a dependency has in C need not be compiled.

@@ -59,12 +59,13 @@ pub struct FillOptions {
     /// How long the points have before walks begin beside them. Default 10 s: a point that is there
     /// has answered by then, dial included.
     pub patience: Duration,
-    /// How many walks at the most, one after the other, and none after the limit. Default 3. In a
-    /// network of a million peers each sends some thirty messages, and hears of a hundred peers; it
-    /// never sends more than [`requests_max`](dht_walk::LookupConfig::requests_max).
+    /// How many walks at the most, one after the other, and none after the limit. Default 3. Each
+    /// hears of the twenty peers nearest to some place and a few more; in a network of 100,000 that
+    /// takes 25 messages, and never more than
+    /// [`requests_max`](dht_walk::LookupConfig::requests_max).
     pub walks_max: u32,
-    /// How long all of it may take. Default 60 s: three walks of half a minute would take longer
-    /// than somebody waits.
+    /// How long all of it may take. Default 60 s: a walk ends after half a minute at the latest,
+    /// and usually after a few seconds.
     pub deadline: Duration,
 }
 
@@ -167,6 +168,32 @@ impl Discovery {
     /// the application's protocol shows when it is dialled.
     ///
     /// Without [`with_walk`](Self::with_walk) there are the points alone.
+    ///
+    /// ```no_run
+    /// use dht_walk::swarm::Behaviour;
+    /// use futures::StreamExt as _;
+    /// use rv_client::dht_walk::{self, RandomWalk};
+    /// use rv_client::{Client, Discovery, FillOptions, Namespace, Sighting};
+    ///
+    /// # use dht_walk::swarm::libp2p_kad::store::MemoryStore;
+    /// # async fn find(client: Client, dht: &Behaviour<MemoryStore>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// // The behaviours are in a swarm that another task polls.
+    /// let handle = dht.handle();
+    /// let walk = RandomWalk::new(handle.local(), handle, dht_walk::Config::default())?;
+    /// let discovery = Discovery::new(client).with_walk(walk);
+    ///
+    /// let mut found = discovery.find_or_walk(Namespace::new("my-app")?, FillOptions::default());
+    /// while let Some(sighting) = found.next().await {
+    ///     match sighting {
+    ///         Ok(Sighting::Registered(found)) => println!("a member: {}", found.peer()),
+    ///         Ok(Sighting::Walked(contact)) => println!("a stranger: {}", contact.peer),
+    ///         Err(error) => println!("one source failed: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_or_walk(&self, namespace: Namespace, options: FillOptions) -> Sightings {
         let find = FindOptions {
             limit: Some(options.limit),
