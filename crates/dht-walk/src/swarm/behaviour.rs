@@ -28,7 +28,7 @@ use super::desk::Desk;
 use super::handler::{FromHandler, Handler, ToHandler};
 use super::inbox::Inbox;
 use super::links::{Act, Links};
-use super::mirror::{Change, Mirror, contact};
+use super::mirror::{Change, Mirror, bare, contact};
 use crate::budget::Spent;
 use crate::config::Lookups;
 use crate::driver::timer::secret;
@@ -390,7 +390,13 @@ impl<S: RecordStore + Send + 'static> NetworkBehaviour for Behaviour<S> {
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         let kad = &mut self.kad;
-        kad.handle_pending_outbound_connection(connection, peer, addresses, role)
+        let mut more = kad.handle_pending_outbound_connection(connection, peer, addresses, role)?;
+        // The swarm takes an address with the peer's id and the same without for two.
+        if let Some(peer) = peer {
+            let given: Vec<_> = addresses.iter().map(|it| bare(&peer, it)).collect();
+            more.retain(|it| !given.contains(&bare(&peer, it)));
+        }
+        Ok(more)
     }
 
     fn handle_established_outbound_connection(

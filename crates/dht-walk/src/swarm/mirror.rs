@@ -131,17 +131,18 @@ impl Mirror {
     }
 }
 
-/// A kad keeps addresses with the peer's id at their end.
 pub(super) fn contact<'a>(peer: PeerId, addresses: impl Iterator<Item = &'a Multiaddr>) -> Contact {
-    let bare = |address: &Multiaddr| {
-        let mut bare = address.clone();
-        if matches!(bare.iter().last(), Some(Protocol::P2p(id)) if id == peer) {
-            bare.pop();
-        }
-        bare
-    };
     Contact {
         peer: Peer::new(peer),
-        addresses: addresses.map(bare).collect::<Addresses>(),
+        addresses: addresses.map(|it| bare(&peer, it)).collect::<Addresses>(),
     }
+}
+
+/// A kad keeps addresses with the peer's id at their end.
+pub(super) fn bare(peer: &PeerId, address: &Multiaddr) -> Multiaddr {
+    let mut bare = address.clone();
+    if matches!(bare.iter().last(), Some(Protocol::P2p(id)) if id == *peer) {
+        bare.pop();
+    }
+    bare
 }

@@ -5,8 +5,10 @@ use dht_walk::swarm::{Behaviour, Config, FromHandler, ToHandler, libp2p_kad as k
 use dht_walk::{Contact, Peer};
 use futures::future::poll_fn;
 use libp2p::PeerId;
+use libp2p::core::Endpoint;
 use libp2p::swarm::{
-    ConnectionHandler, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionHandler, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm,
 };
 
 /// Compiles as long as kad's handler can stand beside ours without a name of a private type.
@@ -51,6 +53,27 @@ async fn a_kad_that_has_entries_already_is_taken_over_with_them() {
     let event = poll_fn(|cx| walk.poll(cx)).await;
     assert!(matches!(event, ToSwarm::GenerateEvent(_)));
     assert_eq!(walk.table().len(), 1);
+}
+
+/// A kad keeps addresses with the peer's id at their end, the walk without.
+#[test]
+fn an_address_that_is_dialled_already_is_not_added_again_by_kad() {
+    let (local, other) = (PeerId::random(), PeerId::random());
+    let mut kad = kad::Behaviour::new(local, MemoryStore::new(local));
+    let both = ["/ip4/127.0.0.1/tcp/9", "/ip4/127.0.0.1/tcp/10"];
+    let [first, second] = both.map(|it| it.parse::<libp2p::Multiaddr>().expect("an address"));
+    kad.add_address(&other, first.clone());
+    kad.add_address(&other, second.clone());
+    let mut walk = Behaviour::new(local, kad, Config::default()).expect("the bounds make sense");
+    let more = walk
+        .handle_pending_outbound_connection(
+            ConnectionId::new_unchecked(1),
+            Some(other),
+            &[first],
+            Endpoint::Dialer,
+        )
+        .expect("nobody is refused");
+    assert_eq!(more, [second.with_p2p(other).expect("its own id")]);
 }
 
 #[test]
