@@ -6,6 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 use serde_json::{Value, json};
 
 use super::Process;
+use super::shown::{parse, read_peer, read_peers};
 
 /// A client in another process, which ends when this is dropped.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl ForeignClient {
     /// If nothing comes.
     pub async fn register(&mut self, namespace: &str, ttl: u64) -> Result<u64, String> {
         let request = json!({"verb": "register", "namespace": namespace, "ttl": ttl});
-        let answer = self.call(&request).await?;
+        let answer = self.process.call(&request).await?;
         Ok(answer["ttl"].as_u64().expect("a number"))
     }
 
@@ -68,7 +69,7 @@ impl ForeignClient {
     /// What the library raises.
     pub async fn unregister(&mut self, namespace: &str) -> Result<(), String> {
         let request = json!({"verb": "unregister", "namespace": namespace});
-        self.call(&request).await.map(|_| ())
+        self.process.call(&request).await.map(|_| ())
     }
 
     /// One page.
@@ -78,7 +79,10 @@ impl ForeignClient {
     /// What the library raises.
     pub async fn discover(&mut self, namespace: &str) -> Result<ForeignPage, String> {
         let request = json!({"verb": "discover", "namespace": namespace});
-        self.call(&request).await.map(|answer| read_page(&answer))
+        self.process
+            .call(&request)
+            .await
+            .map(|answer| read_page(&answer))
     }
 
     /// One page of at most `limit` entries, from where `cookie` stands: js cannot go on.
@@ -94,7 +98,10 @@ impl ForeignClient {
     ) -> Result<ForeignPage, String> {
         let request =
             json!({"verb": "discover", "namespace": namespace, "limit": limit, "cookie": cookie});
-        self.call(&request).await.map(|answer| read_page(&answer))
+        self.process
+            .call(&request)
+            .await
+            .map(|answer| read_page(&answer))
     }
 
     /// What the library's discovery finds, which keeps what it found before: only py and go have
@@ -109,7 +116,10 @@ impl ForeignClient {
         limit: usize,
     ) -> Result<ForeignPage, String> {
         let request = json!({"verb": "find_peers", "namespace": namespace, "limit": limit});
-        self.call(&request).await.map(|answer| read_page(&answer))
+        self.process
+            .call(&request)
+            .await
+            .map(|answer| read_page(&answer))
     }
 
     /// What the library's discovery finds page after page to the end: only py has that.
@@ -119,7 +129,10 @@ impl ForeignClient {
     /// What the library raises.
     pub async fn find_all_peers(&mut self, namespace: &str) -> Result<ForeignPage, String> {
         let request = json!({"verb": "find_all_peers", "namespace": namespace});
-        self.call(&request).await.map(|answer| read_page(&answer))
+        self.process
+            .call(&request)
+            .await
+            .map(|answer| read_page(&answer))
     }
 
     /// Lets all that the library's discovery keeps of a namespace expire: only py can.
@@ -129,7 +142,7 @@ impl ForeignClient {
     /// If it keeps nothing of that namespace.
     pub async fn expire(&mut self, namespace: &str) -> Result<(), String> {
         let request = json!({"verb": "expire", "namespace": namespace});
-        self.call(&request).await.map(|_| ())
+        self.process.call(&request).await.map(|_| ())
     }
 
     /// Subscribes to a namespace, once in its life: only go can.
@@ -139,7 +152,7 @@ impl ForeignClient {
     /// What the library raises.
     pub async fn subscribe(&mut self, namespace: &str) -> Result<(), String> {
         let request = json!({"verb": "subscribe", "namespace": namespace});
-        self.call(&request).await.map(|_| ())
+        self.process.call(&request).await.map(|_| ())
     }
 
     /// Whom the subscription to a namespace brings next.
@@ -149,7 +162,10 @@ impl ForeignClient {
     /// If it has ended.
     pub async fn next(&mut self, namespace: &str) -> Result<ForeignPage, String> {
         let request = json!({"verb": "next", "namespace": namespace});
-        self.call(&request).await.map(|answer| read_page(&answer))
+        self.process
+            .call(&request)
+            .await
+            .map(|answer| read_page(&answer))
     }
 
     /// Asks it to end and waits until it has.
@@ -160,51 +176,11 @@ impl ForeignClient {
     pub async fn end(self) {
         self.process.end().await;
     }
-
-    async fn call(&mut self, request: &Value) -> Result<Value, String> {
-        self.process.say(&request.to_string());
-        let answer = parse(&self.process.line().await);
-        match answer["error"].as_str() {
-            Some(error) => Err(error.to_owned()),
-            None => Ok(answer),
-        }
-    }
-}
-
-fn parse(line: &str) -> Value {
-    match serde_json::from_str(line) {
-        Ok(value) => value,
-        Err(error) => panic!("not JSON: {line}: {error}"),
-    }
 }
 
 fn read_page(answer: &Value) -> ForeignPage {
-    let peers = answer["peers"].as_array().expect("an array");
-    let page = ForeignPage {
-        peers: peers.iter().map(read_peer).collect(),
+    ForeignPage {
+        peers: read_peers(answer),
         cookie: answer["cookie"].as_str().unwrap_or_default().to_owned(),
-    };
-    assert_eq!(page.peers.len(), peers.len(), "nobody twice");
-    page
-}
-
-fn read_peer(value: &Value) -> (PeerId, BTreeSet<Multiaddr>) {
-    let peer: PeerId = text(&value["peer"]).parse().expect("a peer id");
-    let addresses = value["addresses"].as_array().expect("an array");
-    let address = |value: &Value| {
-        let address: Multiaddr = text(value).parse().expect("an address");
-        let own = libp2p::multiaddr::Protocol::P2p(peer);
-        match address.iter().last() {
-            Some(last) if last == own => {
-                let parts = address.iter().take(address.iter().count() - 1);
-                parts.collect()
-            }
-            _ => address,
-        }
-    };
-    (peer, addresses.iter().map(address).collect())
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
+    }
 }

@@ -9,7 +9,10 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::Runtime;
+use serde_json::Value;
+
+use super::Program;
+use super::shown::parse;
 use crate::{eventually, within};
 
 /// Killed when dropped. Its last lines are shown if the test fails.
@@ -28,16 +31,15 @@ impl Process {
     /// Lines of stdout that wait to be read: a peer answers one line at a time.
     const LINES_MAX: usize = 64;
 
-    pub(super) fn start(runtime: &Runtime, arguments: &[String]) -> Self {
-        let (program, before) = runtime.program();
-        let mut command = Command::new(&program);
-        command.args(before).args(arguments);
-        command.current_dir(&runtime.folder);
+    pub(super) fn start(program: Program, arguments: &[String]) -> Self {
+        let mut command = Command::new(&program.executable);
+        command.args(program.arguments).args(arguments);
+        command.current_dir(program.folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let spawned = command.stderr(Stdio::piped()).spawn();
         let mut child = match spawned {
             Ok(child) => child,
-            Err(error) => panic!("cannot start {}: {error}", program.display()),
+            Err(error) => panic!("cannot start {}: {error}", program.executable.display()),
         };
         let log = Log::default();
         let (said, lines) = mpsc::channel(Self::LINES_MAX);
@@ -59,8 +61,22 @@ impl Process {
         line.expect("the peer goes on")
     }
 
+    /// Asks for one thing, and gives the answer.
+    ///
+    /// # Errors
+    ///
+    /// What the library raises.
+    pub(super) async fn call(&mut self, request: &Value) -> Result<Value, String> {
+        self.say(&request.to_string());
+        let answer = parse(&self.line().await);
+        match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer),
+        }
+    }
+
     /// Writes one line to its stdin.
-    pub(super) fn say(&mut self, line: &str) {
+    fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("it is open until the end");
         let written = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
         written.expect("the peer goes on");
