@@ -1,6 +1,7 @@
 //! Stock peers of other languages, made under `target/peers` by their own package managers.
 //!
-//! Each is made once, from a committed lock file, and kept until that changes.
+//! Each is made once, from a committed lock file, and kept until that changes. One of them may have
+//! several programs; go has two peers, because their versions of go-libp2p differ.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,15 +20,16 @@ const PEERS: &str = "RV_PEERS";
 const CI: &str = "CI";
 
 /// The file that says what was made, beside it. Its first line names the language's version, the
-/// rest are the files of [`Language::inputs`]; `rv-interop` compares those.
+/// rest are the files of [`Peer::inputs`]; `rv-interop` compares those.
 const STAMP: &str = "installed";
 
 /// The programs of the peers, and what they need.
 const SOURCES: &str = "crates/rv-interop/peers";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
+enum Peer {
     Go,
+    GoKad,
     Js,
     Py,
 }
@@ -36,12 +38,12 @@ enum Language {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     present: Vec<Present>,
-    missing: Vec<Language>,
+    missing: Vec<Peer>,
 }
 
 #[derive(Debug)]
 struct Present {
-    language: Language,
+    peer: Peer,
     version: String,
 }
 
@@ -55,12 +57,12 @@ pub(crate) fn run() -> Result<()> {
     peers.make()
 }
 
-/// Makes the go peer, or says that this machine cannot.
+/// Makes the go point, or says that this machine cannot.
 ///
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn run_go() -> Result<()> {
-    let peers = Peers::look_for(&[Language::Go]);
+    let peers = Peers::look_for(&[Peer::Go]);
     if !peers.missing.is_empty() {
         say(&peers.summary());
     }
@@ -70,15 +72,15 @@ pub(crate) fn run_go() -> Result<()> {
 impl Peers {
     /// Looks which languages this machine has.
     pub(crate) fn look() -> Self {
-        Self::look_for(&[Language::Go, Language::Js, Language::Py])
+        Self::look_for(&[Peer::Go, Peer::GoKad, Peer::Js, Peer::Py])
     }
 
-    fn look_for(languages: &[Language]) -> Self {
+    fn look_for(wanted: &[Peer]) -> Self {
         let mut peers = Self::default();
-        for &language in languages {
-            match language.version() {
-                Some(version) => peers.present.push(Present { language, version }),
-                None => peers.missing.push(language),
+        for &peer in wanted {
+            match peer.version() {
+                Some(version) => peers.present.push(Present { peer, version }),
+                None => peers.missing.push(peer),
             }
         }
         peers
@@ -87,11 +89,11 @@ impl Peers {
     /// Which peers take part, and which are left out for want of what.
     pub(crate) fn summary(&self) -> String {
         let mut lines = vec!["peers: rust".to_owned()];
-        for Present { language, version } in &self.present {
-            lines[0].push_str(&format!(", {} ({version})", language.name()));
+        for Present { peer, version } in &self.present {
+            lines[0].push_str(&format!(", {} ({version})", peer.name()));
         }
-        for language in &self.missing {
-            let (name, needs) = (language.name(), language.needs());
+        for peer in &self.missing {
+            let (name, needs) = (peer.name(), peer.needs());
             lines.push(format!(
                 "left out: the {name} peer, because {needs} is not here"
             ));
@@ -105,15 +107,15 @@ impl Peers {
     /// When a peer cannot be made, or one is missing in continuous integration.
     pub(crate) fn make(&self) -> Result<()> {
         let is_ci = std::env::var_os(CI).is_some_and(|value| !value.is_empty());
-        if let (true, Some(language)) = (is_ci, self.missing.first()) {
+        if let (true, Some(peer)) = (is_ci, self.missing.first()) {
             bail!(
                 "{CI} is set, so no peer may be left out: install {}",
-                language.needs()
+                peer.needs()
             );
         }
         let peers = workspace()?.target_directory.join("peers");
         for present in &self.present {
-            let name = present.language.name();
+            let name = present.peer.name();
             let folder = peers.join(name).into_std_path_buf();
             let made = present.make(&folder);
             made.with_context(|| format!("could not make the {name} peer"))?;
@@ -123,22 +125,22 @@ impl Peers {
 
     /// Tells a call of the tests that every peer must be found.
     pub(crate) fn require_all<'a>(&self, tests: &'a mut Command) -> &'a mut Command {
-        let all = self.present.iter().map(|it| it.language);
+        let all = self.present.iter().map(|it| it.peer);
         let all = all.chain(self.missing.iter().copied());
-        let names: Vec<_> = all.map(Language::name).collect();
+        let names: Vec<_> = all.map(Peer::name).collect();
         tests.env(PEERS, names.join(","))
     }
 
     /// Tells a call of the tests which peers they must find.
     pub(crate) fn require<'a>(&self, tests: &'a mut Command) -> &'a mut Command {
-        let names: Vec<_> = self.present.iter().map(|it| it.language.name()).collect();
+        let names: Vec<_> = self.present.iter().map(|it| it.peer.name()).collect();
         tests.env(PEERS, names.join(","))
     }
 }
 
 impl Present {
     fn make(&self, folder: &Path) -> Result<()> {
-        let sources = Path::new(SOURCES).join(self.language.name());
+        let sources = Path::new(SOURCES).join(self.peer.name());
         let stamp = self.stamp(&sources)?;
         let stamp_path = folder.join(STAMP);
         if fs::read_to_string(&stamp_path).is_ok_and(|made| made == stamp) {
@@ -149,10 +151,12 @@ impl Present {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => fs::create_dir_all(folder)?,
         }
-        match self.language {
-            Language::Go => make_go(&sources, folder)?,
-            Language::Js => make_js(&sources, folder)?,
-            Language::Py => make_py(&sources, folder)?,
+        match self.peer {
+            // The point's registry is sqlite, which is C.
+            Peer::Go => make_go(&sources, folder, "1")?,
+            Peer::GoKad => make_go(&sources, folder, "0")?,
+            Peer::Js => make_js(&sources, folder)?,
+            Peer::Py => make_py(&sources, folder)?,
         }
         fs::write(stamp_path, stamp)?;
         Ok(())
@@ -160,7 +164,7 @@ impl Present {
 
     fn stamp(&self, sources: &Path) -> Result<String> {
         let mut stamp = format!("{}\n", self.version);
-        for input in self.language.inputs() {
+        for input in self.peer.inputs() {
             let path = sources.join(input);
             let text = fs::read_to_string(&path);
             stamp.push_str(&text.with_context(|| format!("could not read {}", path.display()))?);
@@ -169,10 +173,11 @@ impl Present {
     }
 }
 
-impl Language {
+impl Peer {
     const fn name(self) -> &'static str {
         match self {
             Self::Go => "go",
+            Self::GoKad => "go-kad",
             Self::Js => "js",
             Self::Py => "py",
         }
@@ -181,6 +186,7 @@ impl Language {
     const fn needs(self) -> &'static str {
         match self {
             Self::Go => "go (1.22 or newer) with a C compiler",
+            Self::GoKad => "go (1.24.6 or newer)",
             Self::Js => "node (20 or newer) with npm",
             Self::Py => "python3 (3.11 or newer) with venv",
         }
@@ -190,7 +196,7 @@ impl Language {
     /// is compiled.
     const fn inputs(self) -> &'static [&'static str] {
         match self {
-            Self::Go => &["go.mod", "go.sum", "main.go"],
+            Self::Go | Self::GoKad => &["go.mod", "go.sum", "main.go"],
             Self::Js => &["package.json", "package-lock.json"],
             Self::Py => &["requirements.txt"],
         }
@@ -202,9 +208,9 @@ impl Language {
             Self::Go => {
                 let compiler = ask("go", &["env", "CC"])?;
                 ask(&compiler, &["--version"])?;
-                let version = ask("go", &["env", "GOVERSION"])?;
-                is_at_least(&version, &[1, 22]).then_some(version)
+                go_version(&[1, 22])
             }
+            Self::GoKad => go_version(&[1, 24, 6]),
             Self::Js => {
                 ask("npm", &["--version"])?;
                 let version = ask("node", &["--version"])?;
@@ -222,6 +228,11 @@ impl Language {
     }
 }
 
+fn go_version(least: &[u32]) -> Option<String> {
+    let version = ask("go", &["env", "GOVERSION"])?;
+    is_at_least(&version, least).then_some(version)
+}
+
 /// Whether a version such as `v20.20.2` or `go1.26.8` is `least` or newer.
 fn is_at_least(version: &str, least: &[u32]) -> bool {
     let numbers = version.trim_start_matches(|first: char| first.is_ascii_alphabetic());
@@ -232,7 +243,7 @@ fn is_at_least(version: &str, least: &[u32]) -> bool {
 
 /// With the toolchain and the modules that are named, and with neither fetched or raised on the
 /// way.
-fn make_go(sources: &Path, folder: &Path) -> Result<()> {
+fn make_go(sources: &Path, folder: &Path, cgo: &str) -> Result<()> {
     execute(
         Command::new("go")
             .args(["build", "-mod=readonly", "-buildvcs=false", "-o"])
@@ -240,13 +251,13 @@ fn make_go(sources: &Path, folder: &Path) -> Result<()> {
             .arg(".")
             .current_dir(sources)
             .env("GOTOOLCHAIN", "local")
-            .env("CGO_ENABLED", "1")
+            .env("CGO_ENABLED", cgo)
             .stdin(Stdio::null()),
     )
 }
 
 fn make_js(sources: &Path, folder: &Path) -> Result<()> {
-    for input in Language::Js.inputs() {
+    for input in Peer::Js.inputs() {
         fs::copy(sources.join(input), folder.join(input))?;
     }
     execute(
@@ -290,7 +301,7 @@ mod tests {
 
     fn js(version: &str) -> Present {
         Present {
-            language: Language::Js,
+            peer: Peer::Js,
             version: version.to_owned(),
         }
     }
@@ -299,7 +310,7 @@ mod tests {
     fn what_is_left_out_is_told_with_what_it_needs() {
         let peers = Peers {
             present: vec![js("v20.1.0")],
-            missing: vec![Language::Py],
+            missing: vec![Peer::Py],
         };
         assert_eq!(
             peers.summary(),
@@ -320,6 +331,8 @@ mod tests {
         assert!(!is_at_least("v18.20.4", &[20]) && !is_at_least("odd", &[20]));
         assert!(is_at_least("go1.26.8", &[1, 22]) && is_at_least("go2.0", &[1, 22]));
         assert!(!is_at_least("go1.21.13", &[1, 22]) && !is_at_least("go1", &[1, 22]));
+        assert!(is_at_least("go1.24.6", &[1, 24, 6]) && is_at_least("go1.25", &[1, 24, 6]));
+        assert!(!is_at_least("go1.24.5", &[1, 24, 6]) && !is_at_least("go1.24", &[1, 24, 6]));
     }
 
     #[test]
@@ -328,7 +341,7 @@ mod tests {
         let sources = sources.join(SOURCES).join("js");
         let stamp = js("v20.1.0").stamp(&sources)?;
         ensure!(stamp != js("v22.1.0").stamp(&sources)?);
-        for input in Language::Js.inputs() {
+        for input in Peer::Js.inputs() {
             ensure!(stamp.contains(&fs::read_to_string(sources.join(input))?));
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! Stock peers of other languages, each in a process of its own.
 //!
 //! Their programs are in `peers/` of this crate: a server that serves until its stdin ends, and a
-//! client that takes a request a line. `cargo xtask peers` makes what they need.
+//! client and a Kademlia node that take a request a line. `cargo xtask peers` makes what they need.
 
 mod client;
+mod kad;
 mod made;
 mod process;
 mod program;
@@ -18,6 +19,7 @@ use process::Process;
 use program::Program;
 
 pub use client::{ForeignClient, ForeignPage};
+pub use kad::{KadNode, KadRuntime, Kademlia};
 
 /// A language that a stock peer is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

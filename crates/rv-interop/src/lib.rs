@@ -22,7 +22,9 @@ mod wait;
 pub mod wire;
 
 pub use daemon::RunningDaemon;
-pub use foreign::{ForeignClient, ForeignPage, ForeignServer, Language, Runtime};
+pub use foreign::{
+    ForeignClient, ForeignPage, ForeignServer, KadNode, KadRuntime, Kademlia, Language, Runtime,
+};
 pub use machine::Machine;
 pub use ours::{Ours, scope};
 pub use point::{ManualClock, Point};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     Go,
+    GoKad,
     Js,
     Py,
 }
@@ -23,6 +24,11 @@ const GO_MODULE: &str = concat!(
     include_str!("../../peers/go/go.mod"),
     include_str!("../../peers/go/go.sum"),
     include_str!("../../peers/go/main.go"),
+);
+const GO_KAD_MODULE: &str = concat!(
+    include_str!("../../peers/go-kad/go.mod"),
+    include_str!("../../peers/go-kad/go.sum"),
+    include_str!("../../peers/go-kad/main.go"),
 );
 const JS_PACKAGES: &str = concat!(
     include_str!("../../peers/js/package.json"),
@@ -67,6 +73,7 @@ impl Made {
     const fn name(self) -> &'static str {
         match self {
             Self::Go => "go",
+            Self::GoKad => "go-kad",
             Self::Js => "js",
             Self::Py => "py",
         }
@@ -75,6 +82,7 @@ impl Made {
     const fn inputs(self) -> &'static str {
         match self {
             Self::Go => GO_MODULE,
+            Self::GoKad => GO_KAD_MODULE,
             Self::Js => JS_PACKAGES,
             Self::Py => PY_PACKAGES,
         }
