@@ -43,18 +43,20 @@ async fn a_hung_peer_costs_its_deadline_and_nothing_else() {
         assert_eq!(lookup.end, LookupEnd::Exhausted, "not its own deadline");
         assert_eq!(lookup.closest.len(), 11);
         assert!(!lookup.closest.contains(&hung.peer));
+        let took = lookup.ended_at.saturating_since(lookup.started_at);
+        assert!(took >= bounds().walk.lookup.request_timeout, "{took:?}");
     }
-    let silent = ours
+    let of_hung = hung.peer;
+    let (silent, doubted) = ours
         .with(|swarm| {
-            swarm
-                .behaviour()
-                .walk
-                .walk()
-                .refusals()
-                .count(Refusal::NoAnswer)
+            let walk = swarm.behaviour().walk.walk();
+            let doubted = walk.table().iter().filter(|it| it.strikes() > 0);
+            let doubted: Vec<_> = doubted.map(|it| it.peer().id()).collect();
+            (walk.refusals().count(Refusal::NoAnswer), doubted)
         })
         .await;
     assert_eq!(silent, 2, "once for each lookup");
+    assert_eq!(doubted, [of_hung], "the others are as they were");
 }
 
 #[tokio::test(flavor = "multi_thread")]

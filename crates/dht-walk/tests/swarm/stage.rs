@@ -213,8 +213,17 @@ impl<B: App> Node<B> {
     pub(crate) async fn until<T: Send + 'static>(
         &self,
         what: &str,
-        mut look: impl FnMut(&mut Swarm<B>, &[B::ToSwarm]) -> Option<T> + Send + 'static,
+        look: impl FnMut(&mut Swarm<B>, &[B::ToSwarm]) -> Option<T> + Send + 'static,
     ) -> T {
+        self.watch(what, look).await.await
+    }
+
+    /// Begins to look now, and gives what `look` gives as soon as it gives something.
+    pub(crate) async fn watch<T: Send + 'static>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&mut Swarm<B>, &[B::ToSwarm]) -> Option<T> + Send + 'static,
+    ) -> impl Future<Output = T> {
         let (sender, seen) = oneshot::channel();
         let mut sender = Some(sender);
         let look = Box::new(move |swarm: &mut Swarm<B>, events: &[B::ToSwarm]| {
@@ -226,7 +235,8 @@ impl<B: App> Node<B> {
             true
         });
         self.order(Order::Look(look)).await;
-        within(what, seen).await.expect("the task runs")
+        let what = what.to_owned();
+        async move { within(&what, seen).await.expect("the task runs") }
     }
 
     pub(crate) async fn freeze(&self) {
@@ -282,7 +292,7 @@ async fn run<B: App>(
 }
 
 /// The same keys in every run, so the same buckets.
-fn key(number: u8) -> Keypair {
+pub(crate) fn key(number: u8) -> Keypair {
     Keypair::ed25519_from_bytes([number; 32]).expect("32 bytes are a key")
 }
 
@@ -305,12 +315,21 @@ pub(crate) async fn stock(number: u8) -> Node<Stock> {
 
 /// Stock nodes in a ring, each of which was told of the ten that follow it.
 pub(crate) async fn network(count: u8) -> Vec<Node<Stock>> {
+    ring(count, 10).await
+}
+
+/// Stock nodes each of which was told of all others.
+pub(crate) async fn acquainted(count: u8) -> Vec<Node<Stock>> {
+    ring(count, usize::from(count) - 1).await
+}
+
+async fn ring(count: u8, told_of: usize) -> Vec<Node<Stock>> {
     let mut nodes = Vec::new();
     for number in 1..=count {
         nodes.push(stock(number).await);
     }
     for (at, node) in nodes.iter().enumerate() {
-        let next = nodes.iter().cycle().skip(at + 1).take(10);
+        let next = nodes.iter().cycle().skip(at + 1).take(told_of);
         let next: Vec<_> = next.map(|it| (it.peer, it.address.clone())).collect();
         node.with(move |swarm| {
             for (peer, address) in next {
@@ -357,7 +376,7 @@ pub(crate) async fn ours(config: Config) -> Node<Ours> {
 /// before anything else happens.
 pub(crate) async fn ours_knowing(
     config: Config,
-    nodes: &[Node<Stock>],
+    nodes: &[&Node<Stock>],
     first: impl FnOnce(&mut Behaviour<MemoryStore>),
 ) -> Node<Ours> {
     Node::start(200, |key| {
