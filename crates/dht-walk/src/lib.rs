@@ -20,6 +20,8 @@
 //! asks or only looks. `now` is always an argument. Equal seeds, inputs and times give equal
 //! outputs on every machine.
 //!
+//! [`Crawl`] is another machine: it lists a whole network, and keeps no table.
+//!
 //! With the feature `driver` there are futures around it, for any runtime: see `driver`. With the
 //! feature `swarm` there is a behaviour around libp2p-kad: see `swarm`.
 //!
@@ -75,6 +77,7 @@ mod address;
 mod admit;
 mod budget;
 mod config;
+mod crawl;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod explore;
@@ -103,6 +106,10 @@ pub use budget::Spent;
 pub use config::{
     AdmissionConfig, BudgetLimits, CheckConfig, Config, ConfigError, LookupConfig, Lookups,
     RefreshConfig,
+};
+pub use crawl::{
+    Crawl, CrawlConfig, CrawlCounts, CrawlEnd, CrawlEvent, CrawlOutput, CrawlState,
+    CrawlStateError, Fate,
 };
 #[cfg(feature = "driver")]
 pub use driver::{
