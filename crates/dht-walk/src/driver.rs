@@ -3,8 +3,9 @@
 //! Everything that decides is in [`Walk`](crate::Walk); the driver carries. A host says how a
 //! FIND_NODE is sent ([`Query`]) and where entries are kept ([`RoutingTable`]), and gets
 //!
-//! - [`RtRefreshManager`], which keeps that table full of live peers, and
-//! - [`RandomWalk`], which finds peers and keeps nothing.
+//! - [`RtRefreshManager`], which keeps that table full of live peers,
+//! - [`RandomWalk`], which finds peers and keeps nothing, and
+//! - [`Crawler`], which lists a whole network.
 //!
 //! Nothing is spawned here: [`RtRefreshManager::start`] returns a future, and whoever embeds it
 //! spawns it, on tokio, in a browser, or in a test with a clock of its own ([`Timer`]).
@@ -19,6 +20,7 @@
 //! It compiles for `wasm32-unknown-unknown`. A panic ends the program there, as every panic does.
 
 mod calls;
+mod crawler;
 mod engine;
 mod error;
 mod host;
@@ -31,6 +33,7 @@ mod subscription;
 pub(crate) mod timer;
 mod validate;
 
+pub use crawler::Crawler;
 pub use error::{
     BuildError, CallFailed, HostError, PeerValidationError, RandomWalkError,
     RoutingTableRefreshError,

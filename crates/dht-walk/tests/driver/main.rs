@@ -1,5 +1,6 @@
 //! The driver, on a clock that only the test moves: nothing here sleeps.
 
+mod crawls;
 mod loops;
 mod refreshes;
 mod stage;
