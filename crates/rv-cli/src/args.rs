@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod walk;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use rv_server::daemon::{Config, ConfigError};
 use rv_server::libp2p_swarm::derive_prelude::Multiaddr;
 
 pub(crate) use client::{CommonArgs, DiscoverArgs, RegisterArgs, UnregisterArgs, WatchArgs};
+pub(crate) use walk::WalkArgs;
 
 /// A rendezvous point for libp2p: peers register there under a namespace, and find each other.
 #[derive(Debug, Parser)]
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Take a registration of this identity out.
     Unregister(Box<UnregisterArgs>),
+    /// Look around in a Kademlia DHT: how large it is, who is there, how good a table becomes.
+    Walk(Box<WalkArgs>),
     /// Show who joins a namespace, renews there and is gone, until Ctrl-C.
     Watch(Box<WatchArgs>),
 }

@@ -1,4 +1,4 @@
-//! The commands that talk to rendezvous points.
+//! The commands that talk to others: to rendezvous points, and to peers of a DHT.
 
 mod discover;
 mod identity;
@@ -8,15 +8,17 @@ mod progress;
 mod register;
 mod show;
 mod text;
+mod transport;
 mod trouble;
 mod unregister;
+mod walk;
 mod watch;
 
 use anyhow::Context as _;
 use rv_server::daemon::{LogConfig, LogFormat};
 use tokio::sync::oneshot::error::RecvError;
 
-use crate::args::{CommonArgs, DiscoverArgs, RegisterArgs, UnregisterArgs, WatchArgs};
+use crate::args::{DiscoverArgs, RegisterArgs, UnregisterArgs, WalkArgs, WatchArgs};
 use crate::failure::{Exit, Failure};
 use crate::log;
 use crate::signals::{self, Ends};
@@ -25,36 +27,43 @@ pub(crate) use points::PointAddress;
 
 /// `rv discover`.
 pub(crate) fn discover(args: &DiscoverArgs) -> Result<(), Failure> {
-    run(&args.common, async |ends| {
+    run(args.common.log.as_deref(), async |ends| {
         unless(ends.first, discover::run(args)).await
     })
 }
 
 /// `rv register`.
 pub(crate) fn register(args: &RegisterArgs) -> Result<(), Failure> {
-    run(&args.common, async |ends| register::run(args, ends).await)
+    run(args.common.log.as_deref(), async |ends| register::run(args, ends).await)
 }
 
 /// `rv unregister`.
 pub(crate) fn unregister(args: &UnregisterArgs) -> Result<(), Failure> {
-    run(&args.common, async |ends| {
+    run(args.common.log.as_deref(), async |ends| {
         unless(ends.first, unregister::run(args)).await
     })
 }
 
 /// `rv watch`.
 pub(crate) fn watch(args: &WatchArgs) -> Result<(), Failure> {
-    run(&args.common, async |ends| {
+    run(args.common.log.as_deref(), async |ends| {
         watch::run(args, ends.first).await
     })
 }
 
+/// `rv walk`.
+pub(crate) fn walk(args: &WalkArgs) -> Result<(), Failure> {
+    run(args.log.as_deref(), async |ends| {
+        walk::run(args, ends.first).await
+    })
+}
+
 fn run(
-    args: &CommonArgs,
+    filter: Option<&str>,
     work: impl AsyncFnOnce(Ends) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     // What goes wrong is told in sentences; the log is for who looks into a library.
-    let filter = args.log.as_deref().filter(|filter| !filter.is_empty());
+    let filter = filter.filter(|filter| !filter.is_empty());
     log::install(&LogConfig {
         filter: filter.unwrap_or("off").to_owned(),
         format: LogFormat::Text,

@@ -20,10 +20,13 @@ pub(crate) enum Exit {
     Refused = 3,
     /// A listen address could not be had, or there is none to register.
     NoAddress = 4,
-    /// A point could not be reached, or did not answer.
+    /// A point or a peer could not be reached, or did not answer.
     Unreachable = 5,
-    /// A point does not speak the protocol, or broke it.
+    /// A point or a peer does not speak the protocol, or broke it.
     Broken = 6,
+    /// It ended before all was seen: out of budget or time, or by a signal. What was found is
+    /// printed.
+    Incomplete = 7,
 }
 
 /// A message and the exit code with it.

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Register(args) => client::register(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Unregister(args) => client::unregister(&args),
+        Command::Walk(args) => client::walk(&args),
         Command::Watch(args) => client::watch(&args),
     };
     match done {

@@ -106,7 +106,7 @@ const LIMIT_MAX: usize = 1_000_000;
 /// ttl come and go unseen.
 const INTERVAL_SECS: std::ops::RangeInclusive<u64> = 1..=3_600;
 
-fn protocol(name: &str) -> Result<StreamProtocol, String> {
+pub(super) fn protocol(name: &str) -> Result<StreamProtocol, String> {
     StreamProtocol::try_from_owned(name.to_owned())
         .map_err(|_| "a protocol name begins with a slash".to_owned())
 }

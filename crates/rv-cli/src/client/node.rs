@@ -3,21 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use futures::StreamExt as _;
-use libp2p::core::Transport as _;
-use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, ping, swarm, tcp, websocket, yamux,
-};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
 use rv_client::rv_core::client::{Cause, ClientConfig, Event};
 use rv_client::{Behaviour, Config};
 use tokio::time::{Instant, timeout_at};
 
 use super::points::Points;
+use super::transport;
 use super::trouble::{self, Trouble};
 use crate::args::CommonArgs;
 use crate::failure::{Exit, Failure};
@@ -40,13 +36,6 @@ struct Parts {
     ping: ping::Behaviour,
     rendezvous: Behaviour,
 }
-
-/// What points and other peers are told that we are.
-const AGENT: &str = concat!("rv/", env!("CARGO_PKG_VERSION"));
-
-/// How long points are waited for once one is connected: as long as they take to say what they
-/// speak, and no longer if they do not.
-const SETTLE: Duration = Duration::from_secs(2);
 
 /// How long a connection is kept that nothing uses: a person reads meanwhile, and pings keep no
 /// connection.
@@ -85,7 +74,14 @@ impl Node {
         }
         change(&mut config.client);
         let protocols: Vec<_> = config.protocols.iter().map(ToString::to_string).collect();
-        let swarm = build(key, config, points.need_dns())
+        let parts = |key: &Keypair| {
+            Ok(Parts {
+                identify: identify::Behaviour::new(transport::identify(key)),
+                ping: ping::Behaviour::default(),
+                rendezvous: Behaviour::new(key.clone(), config)?,
+            })
+        };
+        let swarm = transport::build(key, points.need_dns(), IDLE_TIMEOUT, parts)
             .await
             .map_err(|error| Failure::new(Exit::Internal, error))?;
         Ok(Self {
@@ -133,7 +129,7 @@ impl Node {
         let mut until = None;
         while !self.is_settled() {
             if !self.connected.is_empty() {
-                until.get_or_insert_with(|| Instant::now() + SETTLE);
+                until.get_or_insert_with(|| Instant::now() + transport::SETTLE);
             }
             match until {
                 None => drop(self.step().await),
@@ -264,53 +260,5 @@ impl Node {
             _ => {}
         }
         None
-    }
-}
-
-/// Names are resolved only where there are some, so that a machine without a resolver can use
-/// addresses.
-async fn build(key: Keypair, config: Config, needs_dns: bool) -> anyhow::Result<Swarm<Parts>> {
-    let parts = |key: &Keypair| {
-        let identify = identify::Config::new("/rv/1.0.0".to_owned(), key.public())
-            .with_agent_version(AGENT.to_owned());
-        Ok(Parts {
-            identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::default(),
-            rendezvous: Behaviour::new(key.clone(), config)?,
-        })
-    };
-    let idle = |config: swarm::Config| config.with_idle_connection_timeout(IDLE_TIMEOUT);
-    let builder = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
-        .with_quic();
-    let resolver = "the system says not how names are resolved: use an address with /ip4 or /ip6";
-    if needs_dns {
-        let builder = builder.with_dns().context(resolver)?;
-        let builder = builder
-            .with_websocket(noise::Config::new, yamux::Config::default)
-            .await
-            .context(resolver)?;
-        Ok(builder
-            .with_behaviour(parts)?
-            .with_swarm_config(idle)
-            .build())
-    } else {
-        let builder = builder.with_other_transport(|key| {
-            let tcp = tcp::tokio::Transport::new(tcp::Config::default());
-            let websocket = websocket::Config::new(tcp)
-                .upgrade(Version::V1Lazy)
-                .authenticate(noise::Config::new(key)?)
-                .multiplex(yamux::Config::default());
-            Ok(websocket)
-        })?;
-        Ok(builder
-            .with_behaviour(parts)?
-            .with_swarm_config(idle)
-            .build())
     }
 }

@@ -30,7 +30,7 @@ impl FromStr for PointAddress {
             return Err("ends without /p2p/<peer id>, which says who must answer there".to_owned());
         };
         if address.is_empty() {
-            return Err("says who the point is but not where: put its address in front".to_owned());
+            return Err("says who it is but not where: put an address in front".to_owned());
         }
         Ok(Self { point, address })
     }
@@ -52,15 +52,9 @@ impl Points {
         } else {
             args.points.clone()
         };
-        let mut points = BTreeMap::new();
-        for PointAddress { point, address } in given {
-            let addresses: &mut Vec<_> = points.entry(point).or_default();
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+        let points = Self::of(given);
         let points_max = ClientConfig::default().points_max;
-        if points.is_empty() {
+        if points.len() == 0 {
             let missing = anyhow::anyhow!(
                 "no point is named: use --point MULTIADDR, or set the variable {VARIABLE}"
             );
@@ -70,7 +64,19 @@ impl Points {
             let too_many = anyhow::anyhow!("{} points are more than {points_max}", points.len());
             return Err(Failure::new(Exit::Usage, too_many));
         }
-        Ok(Self(points))
+        Ok(points)
+    }
+
+    /// Those that were given, each with all of its addresses.
+    pub(crate) fn of(given: impl IntoIterator<Item = PointAddress>) -> Self {
+        let mut points = BTreeMap::new();
+        for PointAddress { point, address } in given {
+            let addresses: &mut Vec<_> = points.entry(point).or_default();
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        Self(points)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &[Multiaddr])> {
@@ -127,6 +133,11 @@ impl Points {
         })
     }
 
+    /// Whether none of them can be dialled from elsewhere, as far as their addresses say.
+    pub(crate) fn are_private(&self) -> bool {
+        self.0.values().flatten().all(is_private)
+    }
+
     /// Whether some address has to be resolved.
     pub(crate) fn need_dns(&self) -> bool {
         let mut all = self.0.values().flatten().flatten();
@@ -154,6 +165,18 @@ fn is_loopback(address: &Multiaddr) -> bool {
             name == "localhost"
         }
         _ => false,
+    }
+}
+
+/// Loopback, home and laboratory.
+fn is_private(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Some(Protocol::Ip6(ip)) => {
+            let is_local = ip.is_unique_local() || ip.is_unicast_link_local();
+            is_local || is_loopback(address)
+        }
+        _ => is_loopback(address),
     }
 }
 
@@ -201,6 +224,26 @@ mod tests {
             error.starts_with("RV_POINT names \"here\": not a multiaddr"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn peers_are_private_if_no_address_of_theirs_is_public() {
+        for (address, wanted) in [
+            ("/ip4/127.0.0.1/tcp/1", true),
+            ("/ip4/10.0.0.7/udp/1/quic-v1", true),
+            ("/ip4/169.254.0.7/tcp/1", true),
+            ("/ip6/fd00::1/tcp/1", true),
+            ("/ip6/fe80::1/tcp/1", true),
+            ("/ip6/::1/tcp/1", true),
+            ("/dns4/localhost/tcp/1", true),
+            ("/ip4/8.8.8.8/tcp/1", false),
+            ("/ip6/2606:4700::1/tcp/1", false),
+            ("/dns4/example.org/tcp/1", false),
+        ] {
+            let at_home = parsed("/ip4/192.168.0.7/tcp/1");
+            let points = Points::of([at_home, parsed(address)]);
+            assert_eq!(points.are_private(), wanted, "{address}");
+        }
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl Progress {
     pub(super) fn say(&self, doing: impl Into<Cow<'static, str>>) {
         self.0.set_message(doing);
     }
+
+    /// Lets something else be written where the line stands.
+    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
 }
 
 impl Drop for Progress {

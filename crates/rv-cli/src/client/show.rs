@@ -251,16 +251,16 @@ pub(super) fn gone(
     }
 }
 
-fn words(addresses: &[Multiaddr]) -> String {
+pub(super) fn words(addresses: &[Multiaddr]) -> String {
     let words = addresses.iter().map(|it| text::word(&it.to_string()));
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn json(value: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value);
     line(text.map_err(|error| Failure::new(Exit::Internal, error))?)
 }
 
-fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
     output::line(text).map_err(Failure::of_stdout)
 }

@@ -1,4 +1,4 @@
-//! What went wrong at a point: one sentence for a person, and the exit code with it.
+//! What went wrong at a point or another peer: one sentence for a person, and the exit code with it.
 
 use std::error::Error;
 use std::io;
@@ -29,8 +29,8 @@ impl Trouble {
     pub(super) fn of_dial(point: &PeerId, error: &DialError) -> Self {
         let sentence = match error {
             DialError::WrongPeerId { obtained, address } => format!(
-                "at {} answers {obtained} and not {point}: if that is the point, correct the \
-                 /p2p/ of its address",
+                "at {} answers {obtained} and not {point}: if that is who you mean, correct \
+                 the /p2p/ of its address",
                 text::shown(&bare(address)),
             ),
             DialError::Transport(attempts) => match attempts.as_slice() {
@@ -113,7 +113,7 @@ pub(super) fn failure(mut troubles: Vec<Trouble>) -> Failure {
         Exit::Broken => 1,
         Exit::NoAddress => 2,
         Exit::Unreachable => 3,
-        Exit::Usage | Exit::Internal => 4,
+        Exit::Usage | Exit::Internal | Exit::Incomplete => 4,
     };
     // Stable, so that of equals the first stays the first.
     troubles.sort_by_key(rank);
@@ -149,13 +149,13 @@ fn of_attempt(point: &PeerId, attempt: &(Multiaddr, TransportError<io::Error>)) 
     let reason = text::shown(&reason(error));
     match error {
         TransportError::MultiaddrNotSupported(_) => format!(
-            "cannot dial {place}: use an address with TCP, QUIC or WebSocket of the point {point}"
+            "cannot dial {place}: use an address with TCP, QUIC or WebSocket of {point}"
         ),
         TransportError::Other(error) if is_of_dns(error) => {
             format!("cannot resolve the name in {place}: {reason}; check it and the network")
         }
         TransportError::Other(_) => format!(
-            "cannot reach {point} at {place}: {reason}; check the address and that the point runs"
+            "cannot reach {point} at {place}: {reason}; check the address and that it runs"
         ),
     }
 }
