@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::address::Group;
 use crate::config::AdmissionConfig;
 use crate::key::Cpl;
-use crate::peer::{Contact, Peer};
+use crate::peer::{Addresses, Contact, Peer};
 use crate::refusal::Refusal;
 use crate::table::{Source, Table, reserve_one};
 use crate::time::Time;
@@ -92,15 +91,14 @@ impl Admit {
 
     fn check_failed(&mut self, spare: &Spare) -> Result<(), Refusal> {
         let prefix = spare.contact.peer.prefix();
-        self.check_barred(spare.heard_at, &spare.contact.peer)?;
-        if spare.source == Source::Itself {
-            self.failed.remove(&prefix);
-            return Ok(());
-        }
         let Some(failed) = self.failed.get_mut(&prefix) else {
             return Ok(());
         };
-        if failed.until <= spare.heard_at {
+        let is_past = failed.until <= spare.heard_at;
+        if failed.is_barred && !is_past {
+            return Err(Refusal::RecentlyFailed);
+        }
+        if is_past || spare.source == Source::Itself {
             self.failed.remove(&prefix);
             return Ok(());
         }
@@ -124,20 +122,21 @@ impl Admit {
         }
     }
 
-    fn keep(spares: &mut Vec<Spare>, mut spare: Spare, max: usize) {
+    fn keep(spares: &mut Vec<Spare>, spare: Spare, max: usize) {
         let same = |it: &Spare| it.contact.peer == spare.contact.peer;
         if let Some(at) = spares.iter().position(same) {
-            let before = spares.remove(at);
-            spare.answered_at = spare.answered_at.max(before.answered_at);
+            spares[at..].rotate_left(1);
+            let Some(known) = spares.last_mut() else {
+                return;
+            };
+            known.answered_at = known.answered_at.max(spare.answered_at);
             // Who told first stays responsible, and what it told stays.
-            spare.source = before.source;
-            let further = crate::peer::Addresses::MAX;
-            let (joined, _) = before
-                .contact
-                .addresses
-                .joined(&spare.contact.addresses, further);
-            spare.contact.addresses = joined;
-        } else if spares.len() >= max {
+            let (addresses, further) = (&mut known.contact.addresses, Addresses::MAX);
+            *addresses = addresses.joined(&spare.contact.addresses, further).0;
+            known.heard_at = spare.heard_at;
+            return;
+        }
+        if spares.len() >= max {
             if max == 0 {
                 return;
             }
@@ -234,7 +233,7 @@ impl Admit {
         {
             return Err(Refusal::SourceQuota);
         }
-        if let Some(group) = Group::of(spare.contact.addresses.as_slice()) {
+        if let Some(group) = spare.contact.addresses.group() {
             let (in_bucket, in_table) = table.in_group(cpl, group);
             if in_bucket >= self.config.group_per_bucket_max
                 || in_table >= self.config.group_per_table_max

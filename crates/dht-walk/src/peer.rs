@@ -7,6 +7,7 @@ use std::sync::Arc;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
+use crate::address::{Group, is_plain};
 use crate::key::{Cpl, Distance, Key};
 
 /// A peer with its position. Cloning it is cheap, and the position is computed once.
@@ -32,8 +33,16 @@ pub struct Contact {
 }
 
 /// A peer's addresses: few, none twice, shared between whoever holds them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Addresses(Arc<[Multiaddr]>);
+#[derive(Clone)]
+pub struct Addresses(Arc<Listed>);
+
+/// Addresses, with what is asked about them for each answer that tells of them.
+struct Listed {
+    all: Box<[Multiaddr]>,
+    /// Each of them is kept just as it is, whatever the policy.
+    is_plain: bool,
+    group: Option<Group>,
+}
 
 impl Peer {
     /// The peer of that id.
@@ -94,33 +103,52 @@ impl Addresses {
 
     /// No address.
     pub fn none() -> Self {
-        Self(Arc::new([]))
+        Self::of(Vec::new())
+    }
+
+    fn of(all: Vec<Multiaddr>) -> Self {
+        Self(Arc::new(Listed {
+            is_plain: all.iter().all(is_plain),
+            group: Group::of(&all),
+            all: all.into(),
+        }))
     }
 
     /// The addresses.
     pub fn as_slice(&self) -> &[Multiaddr] {
-        &self.0
+        &self.0.all
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.all.is_empty()
+    }
+
+    /// Whether no policy changes or refuses any of them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.is_plain
+    }
+
+    /// Under whose hand they are, most likely.
+    pub(crate) fn group(&self) -> Option<Group> {
+        self.0.group
     }
 
     /// These, then up to `further_max` of the other ones that are new. Nothing that is known is
     /// overwritten. Also says how many of the new ones found no room.
     pub(crate) fn joined(&self, other: &Self, further_max: usize) -> (Self, usize) {
-        if Arc::ptr_eq(&self.0, &other.0) {
+        if self.is_shared_with(other) {
             return (self.clone(), 0);
         }
-        let new = other.0.iter().filter(|address| !self.0.contains(address));
-        let room = Self::MAX.saturating_sub(self.0.len()).min(further_max);
+        let (known, told) = (self.as_slice(), other.as_slice());
+        let new = told.iter().filter(|address| !known.contains(address));
+        let room = Self::MAX.saturating_sub(known.len()).min(further_max);
         let all = new.clone().count();
         if all == 0 || room == 0 {
             return (self.clone(), all);
         }
-        let taken = self.0.iter().chain(new.take(room)).cloned();
-        (Self(taken.collect()), all.saturating_sub(room))
+        let taken = known.iter().chain(new.take(room)).cloned();
+        (Self::of(taken.collect()), all.saturating_sub(room))
     }
 
     /// Whether two are the same without looking at each address.
@@ -140,9 +168,17 @@ impl FromIterator<Multiaddr> for Addresses {
                 kept.push(address);
             }
         }
-        Self(kept.into())
+        Self::of(kept)
     }
 }
+
+impl PartialEq for Addresses {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_shared_with(other) || self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Addresses {}
 
 impl PartialEq for Peer {
     fn eq(&self, other: &Self) -> bool {
@@ -187,6 +223,6 @@ impl fmt::Display for Peer {
 
 impl fmt::Debug for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter()).finish()
+        f.debug_list().entries(self.as_slice()).finish()
     }
 }

@@ -23,9 +23,36 @@ pub(crate) struct Probe {
     config: CheckConfig,
     /// By when they were heard last, or earlier: an entry that was heard since moves when its turn
     /// comes.
-    quiet: BTreeSet<(Time, Peer)>,
-    retries: BTreeSet<(Time, Peer)>,
+    quiet: Turns,
+    retries: Turns,
     loss: LossRate,
+}
+
+/// Peers by when they are due. The first time is at hand: it is asked for at each input.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    peers: BTreeSet<(Time, Peer)>,
+    first_at: Option<Time>,
+}
+
+impl Turns {
+    fn insert(&mut self, at: Time, peer: Peer) {
+        self.first_at = Some(self.first_at.map_or(at, |first| first.min(at)));
+        self.peers.insert((at, peer));
+    }
+
+    fn remove(&mut self, at: Time, peer: Peer) {
+        self.peers.remove(&(at, peer));
+        if self.first_at == Some(at) {
+            self.first_at = self.peers.first().map(|(at, _)| *at);
+        }
+    }
+
+    /// The first peer, if its time has come.
+    fn due(&self, now: Time) -> Option<&(Time, Peer)> {
+        let is_due = self.first_at.is_some_and(|at| at <= now);
+        is_due.then(|| self.peers.first()).flatten()
+    }
 }
 
 /// What a failed check means.
@@ -36,11 +63,11 @@ pub(crate) enum Struck {
 }
 
 impl Probe {
-    pub(crate) const fn new(config: CheckConfig) -> Self {
+    pub(crate) fn new(config: CheckConfig) -> Self {
         Self {
             config,
-            quiet: BTreeSet::new(),
-            retries: BTreeSet::new(),
+            quiet: Turns::default(),
+            retries: Turns::default(),
             loss: LossRate::new(),
         }
     }
@@ -49,12 +76,8 @@ impl Probe {
     pub(crate) fn enter(&mut self, entry: &Entry) {
         match entry.check {
             Check::InFlight => {}
-            Check::Quiet(at) => {
-                self.quiet.insert((at, entry.peer.clone()));
-            }
-            Check::Retry(at) => {
-                self.retries.insert((at, entry.peer.clone()));
-            }
+            Check::Quiet(at) => self.quiet.insert(at, entry.peer.clone()),
+            Check::Retry(at) => self.retries.insert(at, entry.peer.clone()),
         }
     }
 
@@ -111,7 +134,7 @@ impl Probe {
         self.unqueue(entry);
         let at = now.saturating_add(self.pause_after(entry.strikes));
         entry.check = Check::Retry(at);
-        self.retries.insert((at, entry.peer.clone()));
+        self.retries.insert(at, entry.peer.clone());
         Struck::Retry
     }
 
@@ -124,12 +147,11 @@ impl Probe {
 
     /// The entry whose second or third try is due.
     pub(crate) fn retry_due(&self, now: Time) -> Option<&Peer> {
-        let (at, peer) = self.retries.first()?;
-        (*at <= now).then_some(peer)
+        self.retries.due(now).map(|(_, peer)| peer)
     }
 
-    pub(crate) fn retry_at(&self) -> Option<Time> {
-        self.retries.first().map(|(at, _)| *at)
+    pub(crate) const fn retry_at(&self) -> Option<Time> {
+        self.retries.first_at
     }
 
     /// The entry that was not heard for longest, if that is longer than `interval`.
@@ -140,15 +162,16 @@ impl Probe {
         table: &mut Table,
     ) -> Option<Peer> {
         for _ in 0..=table.len() {
-            let (queued_at, peer) = self.quiet.first()?.clone();
-            if queued_at.saturating_add(interval) > now {
+            let first_at = self.quiet.first_at?;
+            if first_at.saturating_add(interval) > now {
                 return None;
             }
+            let (queued_at, peer) = self.quiet.due(first_at)?.clone();
             let heard_at = table.entry(&peer).map_or(queued_at, |entry| entry.heard_at);
             if heard_at <= queued_at {
                 return Some(peer);
             }
-            self.quiet.remove(&(queued_at, peer.clone()));
+            self.quiet.remove(queued_at, peer.clone());
             if let Some(entry) = table.entry_mut(&peer) {
                 self.queue_quiet(entry);
             }
@@ -158,9 +181,8 @@ impl Probe {
 
     /// When the next check is due, or a little before.
     pub(crate) fn quiet_at(&self, interval: Duration) -> Option<Time> {
-        self.quiet
-            .first()
-            .map(|(at, _)| at.saturating_add(interval))
+        let first_at = self.quiet.first_at;
+        first_at.map(|at| at.saturating_add(interval))
     }
 
     /// How long an entry may go unchecked: as the rate of departures asks for, as many as a purse
@@ -205,18 +227,14 @@ impl Probe {
 
     fn queue_quiet(&mut self, entry: &mut Entry) {
         entry.check = Check::Quiet(entry.heard_at);
-        self.quiet.insert((entry.heard_at, entry.peer.clone()));
+        self.quiet.insert(entry.heard_at, entry.peer.clone());
     }
 
     fn unqueue(&mut self, entry: &Entry) {
         match entry.check {
             Check::InFlight => {}
-            Check::Quiet(at) => {
-                self.quiet.remove(&(at, entry.peer.clone()));
-            }
-            Check::Retry(at) => {
-                self.retries.remove(&(at, entry.peer.clone()));
-            }
+            Check::Quiet(at) => self.quiet.remove(at, entry.peer.clone()),
+            Check::Retry(at) => self.retries.remove(at, entry.peer.clone()),
         }
     }
 }
@@ -315,7 +333,6 @@ mod tests {
                 answer: Fingerprint::default(),
                 strikes: 0,
                 epoch: 0,
-                group: None,
             };
             probe.enter(&entry);
             assert!(table.insert(entry));

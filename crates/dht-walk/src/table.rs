@@ -16,8 +16,27 @@ pub struct Table {
     local: Peer,
     bucket_size: usize,
     /// By shared bits; as many as there are up to the deepest that ever held a peer.
-    buckets: Vec<Vec<Entry>>,
+    buckets: Vec<Bucket>,
+    /// Of all entries that have one, in order: how many there are of one is asked for each
+    /// candidate.
+    groups: Vec<Group>,
     len: usize,
+}
+
+/// Entries, and beside them what they are looked for by. Each contact of each answer is looked for,
+/// and the heads of a bucket are five cache lines, its entries thirty.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    heads: Vec<Head>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    /// Of the peer's position.
+    prefix: u64,
+    /// Of its addresses when it became an entry.
+    group: Option<Group>,
 }
 
 /// A peer of the table.
@@ -26,7 +45,6 @@ pub struct Entry {
     pub(crate) peer: Peer,
     pub(crate) addresses: Addresses,
     pub(crate) source: Source,
-    pub(crate) group: Option<Group>,
     pub(crate) heard_at: Time,
     /// When it last failed to answer.
     pub(crate) failed_at: Time,
@@ -91,13 +109,48 @@ impl Entry {
     }
 }
 
+impl Bucket {
+    fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    fn position(&self, peer: &Peer) -> Option<usize> {
+        let same = |(_, (head, entry)): &(usize, (&Head, &Entry))| {
+            head.prefix == peer.prefix() && entry.peer == *peer
+        };
+        let mut numbered = self.heads.iter().zip(&self.entries).enumerate();
+        numbered.find(same).map(|(at, _)| at)
+    }
+
+    fn push(&mut self, entry: Entry, max: usize) {
+        let (prefix, group) = (entry.peer.prefix(), entry.addresses.group());
+        reserve_one(&mut self.heads, max);
+        self.heads.push(Head { prefix, group });
+        reserve_one(&mut self.entries, max);
+        self.entries.push(entry);
+    }
+
+    fn remove(&mut self, at: usize) -> Entry {
+        self.heads.remove(at);
+        self.entries.remove(at)
+    }
+
+    /// Each entry with the head of its distance to a position.
+    fn from(&self, here: u64) -> impl Iterator<Item = (u64, &Entry)> {
+        let distances = self.heads.iter().map(move |head| head.prefix ^ here);
+        distances.zip(&self.entries)
+    }
+}
+
 impl Table {
     pub(crate) const fn new(local: Peer, bucket_size: usize) -> Self {
         let buckets = Vec::new();
+        let groups = Vec::new();
         Self {
             local,
             bucket_size,
             buckets,
+            groups,
             len: 0,
         }
     }
@@ -119,23 +172,27 @@ impl Table {
 
     /// The entries of one bucket.
     pub fn bucket(&self, cpl: Cpl) -> &[Entry] {
-        self.buckets.get(cpl.index()).map_or(&[], Vec::as_slice)
+        self.buckets.get(cpl.index()).map_or(&[], |it| &it.entries)
+    }
+
+    fn entries_in(&self, cpl: Cpl) -> usize {
+        self.buckets.get(cpl.index()).map_or(0, Bucket::len)
     }
 
     /// All entries, farthest bucket first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.buckets.iter().flatten()
+        self.buckets.iter().flat_map(|bucket| &bucket.entries)
     }
 
     /// The entry of a peer.
     pub fn entry(&self, peer: &Peer) -> Option<&Entry> {
-        let bucket = self.bucket(self.local.cpl(peer)?);
-        bucket.iter().find(|entry| entry.peer == *peer)
+        let bucket = self.buckets.get(self.local.cpl(peer)?.index())?;
+        bucket.entries.get(bucket.position(peer)?)
     }
 
     /// The deepest bucket that holds a peer.
     pub fn deepest(&self) -> Option<Cpl> {
-        let at = self.buckets.iter().rposition(|bucket| !bucket.is_empty())?;
+        let at = self.buckets.iter().rposition(|bucket| bucket.len() > 0)?;
         u8::try_from(at).ok().map(Cpl::new)
     }
 
@@ -143,41 +200,44 @@ impl Table {
     ///
     /// This is what a node answers a FIND_NODE with.
     pub fn closest(&self, key: &Key, count: usize) -> Vec<&Entry> {
-        let here = key.prefix();
-        let mut near: Vec<&Entry> = Vec::with_capacity(self.len.min(4 * self.bucket_size));
+        let mut near = Vec::with_capacity(self.len.min(4 * self.bucket_size));
         self.gather(key, count, &mut near);
-        let order = |left: &&Entry, right: &&Entry| {
-            let by_prefix = (left.peer.prefix() ^ here).cmp(&(right.peer.prefix() ^ here));
-            by_prefix.then_with(|| left.peer.distance(key).cmp(&right.peer.distance(key)))
+        let order = |left: &(u64, &Entry), right: &(u64, &Entry)| {
+            let distance = |entry: &Entry| entry.peer.distance(key);
+            let by_prefix = left.0.cmp(&right.0);
+            by_prefix.then_with(|| distance(left.1).cmp(&distance(right.1)))
         };
         if near.len() > count && count > 0 {
             near.select_nth_unstable_by(count - 1, order);
         }
         near.truncate(count);
         near.sort_unstable_by(order);
-        near
+        near.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// All entries of as many buckets as hold `count`, nearest buckets first: the bucket that the
     /// position falls into, then all deeper ones, then the shallower ones one by one.
-    fn gather<'a>(&'a self, key: &Key, count: usize, near: &mut Vec<&'a Entry>) {
+    fn gather<'a>(&'a self, key: &Key, count: usize, near: &mut Vec<(u64, &'a Entry)>) {
+        let here = key.prefix();
         let at = self
             .local
             .key()
             .cpl(key)
             .map_or(self.buckets.len(), Cpl::index);
         if let Some(bucket) = self.buckets.get(at) {
-            near.extend(bucket);
+            near.extend(bucket.from(here));
         }
         if near.len() >= count {
             return;
         }
-        near.extend(self.buckets.iter().skip(at.saturating_add(1)).flatten());
+        for bucket in self.buckets.iter().skip(at.saturating_add(1)) {
+            near.extend(bucket.from(here));
+        }
         for bucket in self.buckets.iter().take(at).rev() {
             if near.len() >= count {
                 return;
             }
-            near.extend(bucket);
+            near.extend(bucket.from(here));
         }
     }
 
@@ -186,14 +246,20 @@ impl Table {
         let Some(cpl) = self.local.cpl(peer) else {
             return 0;
         };
-        let nearer = |entry: &&Entry| self.is_nearer(&entry.peer, peer);
-        self.deeper_than(cpl) + self.bucket(cpl).iter().filter(nearer).count()
+        let here = self.local.prefix();
+        let far = peer.prefix() ^ here;
+        let is_nearer = |(near, entry): &(u64, &Entry)| {
+            *near < far || (*near == far && self.is_nearer(&entry.peer, peer))
+        };
+        let bucket = self.buckets.get(cpl.index());
+        let nearer = bucket.map_or(0, |bucket| bucket.from(here).filter(is_nearer).count());
+        self.deeper_than(cpl) + nearer
     }
 
     /// How many entries are in buckets nearer to us than that one.
     fn deeper_than(&self, cpl: Cpl) -> usize {
         let deeper = self.buckets.iter().skip(cpl.index() + 1);
-        deeper.map(Vec::len).sum()
+        deeper.map(Bucket::len).sum()
     }
 
     fn is_nearer(&self, left: &Peer, right: &Peer) -> bool {
@@ -205,7 +271,7 @@ impl Table {
     }
 
     pub(crate) fn has_room_for(&self, cpl: Cpl, count: usize) -> bool {
-        self.bucket(cpl).len() + count <= self.bucket_size
+        self.entries_in(cpl) + count <= self.bucket_size
     }
 
     /// Who has to leave a full bucket for this peer, where it is one of the `neighbours` nearest.
@@ -218,8 +284,12 @@ impl Table {
         if deeper >= neighbours {
             return None;
         }
-        let nearness = |l: &&Entry, r: &&Entry| Peer::nearer(&self.local, &l.peer, &r.peer);
-        let farthest = self.bucket(cpl).iter().max_by(nearness)?;
+        let nearness = |left: &(u64, &Entry), right: &(u64, &Entry)| {
+            let nearer = || Peer::nearer(&self.local, &left.1.peer, &right.1.peer);
+            left.0.cmp(&right.0).then_with(nearer)
+        };
+        let bucket = self.buckets.get(cpl.index())?;
+        let (_, farthest) = bucket.from(self.local.prefix()).max_by(nearness)?;
         let is_neighbour = self.is_nearer(peer, &farthest.peer) && self.rank(peer) < neighbours;
         is_neighbour.then_some(farthest)
     }
@@ -227,7 +297,8 @@ impl Table {
     pub(crate) fn entry_mut(&mut self, peer: &Peer) -> Option<&mut Entry> {
         let cpl = self.local.cpl(peer)?;
         let bucket = self.buckets.get_mut(cpl.index())?;
-        bucket.iter_mut().find(|entry| entry.peer == *peer)
+        let at = bucket.position(peer)?;
+        bucket.entries.get_mut(at)
     }
 
     /// Puts an entry in, unless there is no room, it is there, or it is ourselves.
@@ -239,11 +310,13 @@ impl Table {
             return false;
         }
         if self.buckets.len() <= cpl.index() {
-            self.buckets.resize_with(cpl.index() + 1, Vec::new);
+            self.buckets.resize_with(cpl.index() + 1, Bucket::default);
         }
-        let bucket = &mut self.buckets[cpl.index()];
-        reserve_one(bucket, self.bucket_size);
-        bucket.push(entry);
+        if let Some(group) = entry.addresses.group() {
+            let at = self.groups.partition_point(|it| *it < group);
+            self.groups.insert(at, group);
+        }
+        self.buckets[cpl.index()].push(entry, self.bucket_size);
         self.len += 1;
         true
     }
@@ -251,16 +324,28 @@ impl Table {
     pub(crate) fn remove(&mut self, peer: &Peer) -> Option<Entry> {
         let cpl = self.local.cpl(peer)?;
         let bucket = self.buckets.get_mut(cpl.index())?;
-        let at = bucket.iter().position(|entry| entry.peer == *peer)?;
+        let at = bucket.position(peer)?;
         self.len -= 1;
+        if let Some(group) = bucket.heads[at].group
+            && let Ok(at) = self.groups.binary_search(&group)
+        {
+            self.groups.remove(at);
+        }
         Some(bucket.remove(at))
     }
 
     /// How many entries of a bucket, and of the table, are in a group of addresses.
     pub(crate) fn in_group(&self, cpl: Cpl, group: Group) -> (usize, usize) {
-        let of_group = |entry: &&Entry| entry.group == Some(group);
-        let in_bucket = self.bucket(cpl).iter().filter(of_group).count();
-        (in_bucket, self.iter().filter(of_group).count())
+        let begin = self.groups.partition_point(|it| *it < group);
+        let same = self.groups[begin..].iter().take_while(|it| **it == group);
+        let in_table = same.count();
+        if in_table == 0 {
+            return (0, 0);
+        }
+        let of_group = |head: &&Head| head.group == Some(group);
+        let in_bucket = |bucket: &Bucket| bucket.heads.iter().filter(of_group).count();
+        let bucket = self.buckets.get(cpl.index());
+        (bucket.map_or(0, in_bucket), in_table)
     }
 
     /// How many entries of a bucket a source told us of.

@@ -103,6 +103,10 @@ impl Walk {
                 self.refusals.add(Refusal::RepeatedContact, 1);
                 continue;
             }
+            if self.is_known(&contact) {
+                taken.push(contact);
+                continue;
+            }
             let heard = match self.judge(&contact) {
                 Ok(contact) => contact,
                 Err(refusal) => {

@@ -1,6 +1,5 @@
 //! The table's entries: who becomes one, who ceases to be, and what is told about them.
 
-use crate::address::Group;
 use crate::output::{Event, EvictReason, Output};
 use crate::peer::{Addresses, Contact, Peer};
 use crate::refusal::Refusal;
@@ -109,18 +108,13 @@ impl Walk {
         if *peer == self.local {
             return Err(Refusal::OwnId);
         }
-        let known = self.table.entry(peer).map(|entry| &entry.addresses);
-        if known.is_some_and(|known| known.is_shared_with(told)) {
+        if (told.is_plain() && !told.is_empty()) || self.is_known(contact) {
             return Ok(contact.clone());
         }
         if told.is_empty() {
             return Err(Refusal::NoAddress);
         }
-        let policy = self.config.addresses;
-        if told.as_slice().iter().all(|it| policy.is_plain(it)) {
-            return Ok(contact.clone());
-        }
-        let id = peer.id();
+        let (id, policy) = (peer.id(), self.config.addresses);
         let judged = told.as_slice().iter().map(|it| policy.judge(&id, it));
         let judged: Vec<_> = judged.collect();
         let mut why = None;
@@ -144,6 +138,12 @@ impl Walk {
                 addresses,
             }),
         }
+    }
+
+    /// Whether the contact is an entry with these very addresses: nothing is to be learnt of it.
+    pub(super) fn is_known(&self, contact: &Contact) -> bool {
+        let entry = self.table.entry(&contact.peer);
+        entry.is_some_and(|entry| entry.addresses.is_shared_with(&contact.addresses))
     }
 
     /// Takes note of a contact; says whether it was fit to be told of.
@@ -308,7 +308,6 @@ impl Walk {
 
     fn entry(&self, now: Time, contact: Contact, source: Source) -> Entry {
         Entry {
-            group: Group::of(contact.addresses.as_slice()),
             peer: contact.peer,
             addresses: contact.addresses,
             source,

@@ -25,6 +25,8 @@ pub(super) struct Running {
     target: Target,
     started_at: Time,
     way: Way,
+    /// Unless an answer or a failure comes, nothing is to be done before.
+    idle_until: Time,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,7 @@ impl Walk {
                 target,
                 started_at: now,
                 way,
+                idle_until: now,
             },
         );
     }
@@ -196,6 +199,11 @@ impl Walk {
             let Some(running) = self.lookups.get_mut(&id) else {
                 return false;
             };
+            if now < running.idle_until {
+                let until = running.idle_until;
+                self.wake_at(until, TimeoutReason::Lookup);
+                return false;
+            }
             let lookup = match &mut running.way {
                 Way::Own(lookup) => lookup,
                 Way::Delegated { .. } => return self.poll_delegated(now, id),
@@ -219,10 +227,7 @@ impl Walk {
                     self.end_own(now, id, end);
                     return true;
                 }
-                Step::Wait(until) => {
-                    self.wake_at(until, TimeoutReason::Lookup);
-                    break;
-                }
+                Step::Wait(until) => running.idle_until = until,
             }
         }
         if let Some(Running {
@@ -267,9 +272,11 @@ impl Walk {
     pub(super) fn lookup_answered(&mut self, id: LookupId, peer: &Peer, told: Vec<Contact>) {
         if let Some(Running {
             way: Way::Own(lookup),
+            idle_until,
             ..
         }) = self.lookups.get_mut(&id)
         {
+            *idle_until = Time::default();
             lookup.handle_answer(peer, told);
         }
     }
@@ -277,9 +284,11 @@ impl Walk {
     pub(super) fn lookup_failed(&mut self, id: LookupId, peer: &Peer) {
         if let Some(Running {
             way: Way::Own(lookup),
+            idle_until,
             ..
         }) = self.lookups.get_mut(&id)
         {
+            *idle_until = Time::default();
             lookup.handle_failure(peer);
         }
     }
@@ -300,9 +309,11 @@ impl Walk {
         };
         for Contact { peer, addresses } in contacts {
             if let Some(known) = round.found.get_mut(peer) {
-                *known = known
-                    .joined(addresses, self.config.admission.addresses_per_source)
-                    .0;
+                if !known.is_shared_with(addresses) {
+                    *known = known
+                        .joined(addresses, self.config.admission.addresses_per_source)
+                        .0;
+                }
             } else if round.found.len() < self.config.refresh.found_max {
                 round.found.insert(peer.clone(), addresses.clone());
             } else {
