@@ -27,7 +27,7 @@ pub use conduct::{Conduct, Lie};
 pub use kad::{Kad, KadId, Pause};
 pub use model::{Model, Request, Start, What};
 pub use network::{Network, Node, Tally};
-pub use ours::{Ours, OursSettings};
+pub use ours::Ours;
 pub use place::Slot;
 pub use py::{Py, PyId};
 pub use still::Still;

@@ -17,7 +17,6 @@ use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
 use crate::walk::model::Model;
 use crate::walk::network::Network;
-use crate::walk::ours::OursSettings;
 use crate::walk::place::Slot;
 
 pub use run::{Experiment, UnknownExperiment};
@@ -28,15 +27,18 @@ const FOUNDERS: u32 = 5;
 /// Tables that are looked at in one census: the error of a share is below half a percent.
 const SAMPLE: usize = 5_000;
 
-/// The core at its defaults.
-pub fn ours_default() -> OursSettings {
-    OursSettings::default()
+/// The core at its defaults, but for the contacts of its reports, which nobody reads here: those
+/// of 100,000 nodes would take more memory than their tables.
+pub fn ours_default() -> Config {
+    let mut config = Config::default();
+    config.refresh.found_max = 0;
+    config
 }
 
 /// The core, so that nodes with lives of two hours spend no more than a budget in all: what a new
 /// node may spend at once is part of it.
-pub fn ours_at(messages_per_hour: u32) -> OursSettings {
-    let mut config = Config::default();
+pub fn ours_at(messages_per_hour: u32) -> Config {
+    let mut config = ours_default();
     let burst = (messages_per_hour / 2).min(600);
     // A mean life of two hours over ln 2 is 2.885 hours, so there are 0.347 joins an hour.
     let rate = messages_per_hour - burst * 347 / 1_000;
@@ -44,10 +46,7 @@ pub fn ours_at(messages_per_hour: u32) -> OursSettings {
     config.budget.dials_burst = burst;
     config.budget.messages_per_hour = rate;
     config.budget.dials_per_hour = rate;
-    OursSettings {
-        config,
-        ..OursSettings::default()
-    }
+    config
 }
 
 /// A network that grew for a while.

@@ -1,8 +1,6 @@
 //! The core itself, `dht_walk::Walk`, as a node of the network.
 
-use dht_walk::{
-    Config, Contact, Failure, Key, Output, Peer, Report, RequestId, Seed, Snapshot, Time, Walk,
-};
+use dht_walk::{Config, Contact, Failure, Key, Output, Peer, RequestId, Seed, Time, Walk};
 
 use crate::walk::model::{Model, Request, Start, What};
 
@@ -11,38 +9,18 @@ use crate::walk::model::{Model, Request, Start, What};
 pub struct Ours {
     /// The core.
     pub walk: Box<Walk>,
-    /// Reports of rounds, where somebody wants them.
-    pub reports: Option<Vec<Report>>,
-}
-
-/// How the core is configured.
-#[derive(Clone, Debug, Default)]
-pub struct OursSettings {
-    /// The bounds.
-    pub config: Config,
-    /// Whether reports of rounds are kept.
-    pub with_reports: bool,
-}
-
-impl Ours {
-    /// The contacts that outlive a run.
-    pub fn snapshot(&self) -> Snapshot {
-        self.walk.snapshot()
-    }
 }
 
 impl Model for Ours {
     type Id = RequestId;
-    type Settings = OursSettings;
+    type Settings = Config;
 
-    fn join(now: Time, settings: &OursSettings, local: &Contact, start: Start<'_>) -> Self {
+    fn join(now: Time, settings: &Config, local: &Contact, start: Start<'_>) -> Self {
         let seed = Seed::from_bytes(start.seed);
-        let config = settings.config.clone();
-        let walk = Walk::new(now, config, local.peer.clone(), seed);
+        let walk = Walk::new(now, settings.clone(), local.peer.clone(), seed);
         let mut walk = Box::new(walk.expect("the experiment's bounds make sense"));
         walk.set_bootstrap(now, start.bootstrap.to_vec());
-        let reports = settings.with_reports.then(Vec::new);
-        Self { walk, reports }
+        Self { walk }
     }
 
     fn wake(&mut self, now: Time) {
@@ -66,11 +44,6 @@ impl Model for Ours {
                 }
                 // A host that knows nobody but the bootstrap list.
                 Output::AskSeeds(source) => self.walk.handle_seeds(now, source, Vec::new()),
-                Output::Event(dht_walk::Event::Finished(report)) => {
-                    if let Some(reports) = &mut self.reports {
-                        reports.push(*report);
-                    }
-                }
                 Output::Cancel(_)
                 | Output::CancelLookup(_)
                 | Output::Event(_)

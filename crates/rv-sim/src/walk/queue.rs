@@ -1,78 +1,38 @@
 //! What happens when, on one virtual clock.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dht_walk::Time;
 
 /// Events in the order of their times; those of one time in the order in which they were planned.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    heap: BinaryHeap<Planned<E>>,
-    planned: u64,
-}
-
-#[derive(Debug)]
-struct Planned<E> {
-    at: Time,
-    nth: u64,
-    event: E,
+    planned: BTreeMap<Time, VecDeque<E>>,
 }
 
 impl<E> Queue<E> {
     /// Nothing is planned.
-    pub(crate) fn new() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            planned: 0,
-        }
+    pub(crate) const fn new() -> Self {
+        let planned = BTreeMap::new();
+        Self { planned }
     }
 
     /// Plans an event.
     pub(crate) fn plan(&mut self, at: Time, event: E) {
-        self.planned += 1;
-        self.heap.push(Planned {
-            at,
-            nth: self.planned,
-            event,
-        });
+        self.planned.entry(at).or_default().push_back(event);
     }
 
     /// The next event, if it is due by `end`.
     pub(crate) fn next(&mut self, end: Time) -> Option<(Time, E)> {
-        if self.heap.peek()?.at > end {
-            return None;
+        let mut first = self.planned.first_entry().filter(|it| *it.key() <= end)?;
+        let at = *first.key();
+        let event = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
         }
-        self.heap.pop().map(|planned| (planned.at, planned.event))
+        event.map(|event| (at, event))
     }
 }
-
-impl<E> Default for Queue<E> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The earliest is the greatest, because a heap gives the greatest first.
-impl<E> Ord for Planned<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.nth).cmp(&(self.at, self.nth))
-    }
-}
-
-impl<E> PartialOrd for Planned<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> PartialEq for Planned<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<E> Eq for Planned<E> {}
 
 #[cfg(test)]
 mod tests {

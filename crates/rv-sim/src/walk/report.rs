@@ -10,8 +10,11 @@ mod svg;
 /// One experiment's part of the results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// The name of its file.
+    /// The name of its experiment.
     pub name: String,
+    /// The network's size, where it is not the experiment's own: such results have files of their
+    /// own.
+    pub nodes: Option<u32>,
     /// The heading.
     pub title: String,
     /// What was done, one sentence each.
@@ -32,7 +35,7 @@ pub struct Table {
 /// Some curves in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plot {
-    /// The name of its file.
+    /// What its file is called.
     pub name: String,
     /// The heading.
     pub title: String,
@@ -72,10 +75,12 @@ impl Section {
         for sentence in &self.text {
             let _ = writeln!(page, "{sentence}");
         }
+        let size = self.nodes.map(|nodes| format!(" --nodes {nodes}"));
         let _ = writeln!(
             page,
-            "\nRepeat it with `cargo xtask sim walk {}`.",
-            self.name
+            "\nRepeat it with `cargo xtask sim walk {}{}`.",
+            self.name,
+            size.unwrap_or_default()
         );
         for table in &self.tables {
             let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
@@ -85,7 +90,8 @@ impl Section {
             table.rows.iter().for_each(|row| page.push_str(&line(row)));
         }
         for plot in &self.plots {
-            let _ = writeln!(page, "\n![{}]({}.svg)", plot.title, plot.name);
+            let file = self.file(&plot.name, "svg");
+            let _ = writeln!(page, "\n![{}]({file})", plot.title);
         }
         page
     }
@@ -97,10 +103,15 @@ impl Section {
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join(format!("{}.md", self.name)), self.to_markdown())?;
+        fs::write(folder.join(self.file(&self.name, "md")), self.to_markdown())?;
         for plot in &self.plots {
-            fs::write(folder.join(format!("{}.svg", plot.name)), plot.to_svg())?;
+            fs::write(folder.join(self.file(&plot.name, "svg")), plot.to_svg())?;
         }
         Ok(())
+    }
+
+    fn file(&self, name: &str, kind: &str) -> String {
+        let size = self.nodes.map(|nodes| format!("-{nodes}"));
+        format!("{name}{}.{kind}", size.unwrap_or_default())
     }
 }

@@ -196,6 +196,7 @@ impl Config {
         };
         Section {
             name: "coverage".to_owned(),
+            nodes: None,
             title: "Coverage of sweeps and of uniform walks".to_owned(),
             text: self.text(),
             tables: vec![Table::new(&head, rows.iter().map(cells))],

@@ -171,6 +171,7 @@ impl Config {
         let whole = whole.map_or_else(|| "-".to_owned(), |it| format!("{it} s"));
         Section {
             name: "cut".to_owned(),
+            nodes: None,
             title: "Cut off from everything for an hour".to_owned(),
             text: vec![
                 format!(

@@ -205,6 +205,7 @@ impl Config {
         };
         Section {
             name: "exodus".to_owned(),
+            nodes: None,
             title: "Half of the nodes leave at once".to_owned(),
             text: self.text(),
             tables: vec![Table::new(&head, rows.iter().map(cells))],

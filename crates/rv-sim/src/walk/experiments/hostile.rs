@@ -206,6 +206,7 @@ impl Config {
         };
         Section {
             name: "hostile".to_owned(),
+            nodes: None,
             title: "Liars, Sybils and clients".to_owned(),
             text: vec![
                 format!(

@@ -206,6 +206,7 @@ impl Config {
         };
         Section {
             name: "join".to_owned(),
+            nodes: None,
             title: "From one seed".to_owned(),
             text: self.text(),
             tables: vec![Table::new(&head, rows.iter().map(cells))],

@@ -64,6 +64,12 @@ impl Experiment {
 
     /// Runs it as the results show it, in networks of `nodes` where that is given.
     pub fn run(self, nodes: Option<u32>) -> Section {
+        let mut section = self.measure(nodes);
+        section.nodes = nodes;
+        section
+    }
+
+    fn measure(self, nodes: Option<u32>) -> Section {
         let is_large = nodes.is_some_and(|nodes| nodes > Self::NODES_BESIDE_MAX);
         let only_ours = |who: Vec<Who>| if is_large { vec![Who::Ours] } else { who };
         match self {

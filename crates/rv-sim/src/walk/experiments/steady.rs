@@ -250,6 +250,7 @@ impl Config {
             });
         Section {
             name: "steady".to_owned(),
+            nodes: None,
             title: "Steady state at a budget".to_owned(),
             text: self.text(larger.0),
             tables: vec![Table::new(&head, all.iter().map(cells))],
