@@ -34,7 +34,9 @@ pub(crate) fn discover(args: &DiscoverArgs) -> Result<(), Failure> {
 
 /// `rv register`.
 pub(crate) fn register(args: &RegisterArgs) -> Result<(), Failure> {
-    run(args.common.log.as_deref(), async |ends| register::run(args, ends).await)
+    run(args.common.log.as_deref(), async |ends| {
+        register::run(args, ends).await
+    })
 }
 
 /// `rv unregister`.

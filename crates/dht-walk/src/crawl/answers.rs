@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::address::AddressPolicy;
+use crate::address::{AddressPolicy, is_plain};
 use crate::key::Cpl;
 use crate::output::{Failure, RequestId};
 use crate::peer::{Addresses, Contact, Peer};
@@ -175,7 +175,7 @@ impl Crawl {
         if told.is_empty() {
             return Err(Refusal::NoAddress);
         }
-        if told.iter().all(|it| policy.is_plain(it)) {
+        if told.iter().all(is_plain) {
             return Ok(contact.clone());
         }
         let id = peer.id();

@@ -19,8 +19,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// What identify tells.
 pub(super) fn identify(key: &Keypair) -> identify::Config {
-    identify::Config::new("/rv/1.0.0".to_owned(), key.public())
-        .with_agent_version(AGENT.to_owned())
+    identify::Config::new("/rv/1.0.0".to_owned(), key.public()).with_agent_version(AGENT.to_owned())
 }
 
 /// A swarm that closes connections which nothing used for `idle`. Names are resolved only where

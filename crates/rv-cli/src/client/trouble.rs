@@ -148,15 +148,15 @@ fn of_attempt(point: &PeerId, attempt: &(Multiaddr, TransportError<io::Error>)) 
     let place = text::shown(&bare(address));
     let reason = text::shown(&reason(error));
     match error {
-        TransportError::MultiaddrNotSupported(_) => format!(
-            "cannot dial {place}: use an address with TCP, QUIC or WebSocket of {point}"
-        ),
+        TransportError::MultiaddrNotSupported(_) => {
+            format!("cannot dial {place}: use an address with TCP, QUIC or WebSocket of {point}")
+        }
         TransportError::Other(error) if is_of_dns(error) => {
             format!("cannot resolve the name in {place}: {reason}; check it and the network")
         }
-        TransportError::Other(_) => format!(
-            "cannot reach {point} at {place}: {reason}; check the address and that it runs"
-        ),
+        TransportError::Other(_) => {
+            format!("cannot reach {point} at {place}: {reason}; check the address and that it runs")
+        }
     }
 }
 

@@ -247,7 +247,10 @@ mod tests {
             expected: Some(20.0),
         };
         let svg = graph.to_svg();
-        assert!(svg.contains("d=\"M60.0 196.0L340.0 116.0L620.0 36.0\""), "{svg}");
+        assert!(
+            svg.contains("d=\"M60.0 196.0L340.0 116.0L620.0 36.0\""),
+            "{svg}"
+        );
         assert!(svg.contains("a &lt; b"));
         assert!(svg.contains("<path d=\"M60 116.0H620.0\""), "where 20 is");
     }

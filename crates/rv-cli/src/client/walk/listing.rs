@@ -202,9 +202,8 @@ impl Crawl {
         let waiting = text::count(counts.waiting(), "peer");
         let why = match end {
             CrawlEnd::Complete if counts.answered == 0 => {
-                let nobody = anyhow::anyhow!(
-                    "nobody answered: try again, or use other bootstrap peers"
-                );
+                let nobody =
+                    anyhow::anyhow!("nobody answered: try again, or use other bootstrap peers");
                 return Err(Failure::new(Exit::Unreachable, nobody));
             }
             CrawlEnd::Complete => return Ok(()),

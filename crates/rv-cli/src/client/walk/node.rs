@@ -140,7 +140,11 @@ impl Node {
             }
         }
         let troubles: Vec<_> = self.troubles.values().cloned().collect();
-        if self.bootstrap.ids().all(|it| self.troubles.contains_key(&it)) {
+        if self
+            .bootstrap
+            .ids()
+            .all(|it| self.troubles.contains_key(&it))
+        {
             return Err(trouble::failure(troubles));
         }
         Ok(troubles)

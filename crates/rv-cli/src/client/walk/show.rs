@@ -159,9 +159,10 @@ pub(super) fn buckets(form: Form, health: &Health) -> Result<(), Failure> {
                 expected: rounded(bucket.expected),
             })
         }),
-        Form::Plain => health.buckets().iter().try_for_each(|bucket| {
-            line(format_args!("bucket\t{}", cells(bucket).join("\t")))
-        }),
+        Form::Plain => health
+            .buckets()
+            .iter()
+            .try_for_each(|bucket| line(format_args!("bucket\t{}", cells(bucket).join("\t")))),
         Form::Terminal => {
             let mut table = Table::new();
             table.load_style(presets::NOTHING);
@@ -320,7 +321,10 @@ impl<'a> Listed<'a> {
                 agent: self.agent,
                 addresses,
             }),
-            Form::Plain => line(format_args!("{fate}\t{peer}\t{agent}\t{}", words(addresses))),
+            Form::Plain => line(format_args!(
+                "{fate}\t{peer}\t{agent}\t{}",
+                words(addresses)
+            )),
             Form::Terminal => line(format_args!(
                 "{:<11}  {peer}  {agent}  {}",
                 fate.replace('_', " "),
