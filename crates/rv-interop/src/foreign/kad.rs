@@ -86,6 +86,13 @@ impl KadNode {
         &self.address
     }
 
+    /// Where it listens, as peers tell of it.
+    pub fn bare_address(&self) -> Multiaddr {
+        let mut address = self.address.clone();
+        address.pop();
+        address
+    }
+
     /// Its table, with the addresses that it knows.
     ///
     /// # Panics
