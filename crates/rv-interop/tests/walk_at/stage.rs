@@ -135,14 +135,12 @@ impl Walker {
 
     /// The report of this round.
     pub(crate) async fn report(&mut self, round: RoundId) -> Report {
-        let is_it = |report: &&Box<Report>| report.id == round;
         self.until("report", |it| {
             let mut finished = it.told.iter().filter_map(|event| match event {
-                WalkEvent::Finished(report) => Some(report),
+                WalkEvent::Finished(report) => Some(report.as_ref()),
                 _ => None,
             });
-            let report = finished.find(is_it)?;
-            Some(report.as_ref().clone())
+            finished.find(|report| report.id == round).cloned()
         })
         .await
     }
