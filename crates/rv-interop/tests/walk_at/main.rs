@@ -3,5 +3,6 @@
 //! Nobody tells our node anything but the address of one node, where a test does not say otherwise.
 
 mod joined;
+mod listed;
 mod stage;
 mod tended;

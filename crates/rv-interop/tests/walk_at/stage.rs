@@ -18,6 +18,10 @@ use rv_interop::{Identity, KadNode, KadRuntime, Kademlia, within};
 /// The name that py-libp2p cannot change.
 const DHT: StreamProtocol = kad::PROTOCOL_NAME;
 
+/// How long somebody may take to answer. A busy machine is no reason to give somebody up, and who
+/// was killed refuses dials at once.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
 #[derive(NetworkBehaviour)]
 pub(crate) struct App {
     identify: identify::Behaviour,
@@ -205,8 +209,7 @@ fn brisk() -> Config {
     walk.checks.retry_pause = Duration::from_millis(200);
     walk.checks.outage_after = Duration::from_secs(2);
     walk.refresh.interval_min = Duration::from_secs(1);
-    // A busy machine is no reason to give somebody up: who was killed refuses dials at once.
-    walk.lookup.request_timeout = Duration::from_secs(20);
+    walk.lookup.request_timeout = REQUEST_TIMEOUT;
     walk.admission.failed_pause = Duration::from_secs(1);
     walk.budget.messages_per_hour = 1_000_000;
     walk.budget.dials_per_hour = 1_000_000;
