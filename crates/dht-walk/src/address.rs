@@ -85,7 +85,7 @@ impl AddressPolicy {
 }
 
 /// Takes the peer's own id from the end. Another one's id there means that the dial would fail.
-fn strip(peer: &PeerId, address: &Multiaddr) -> Result<Multiaddr, Refusal> {
+pub(crate) fn strip(peer: &PeerId, address: &Multiaddr) -> Result<Multiaddr, Refusal> {
     match address.iter().last() {
         Some(Protocol::P2p(id)) if id == *peer => {
             let mut shorter = address.clone();

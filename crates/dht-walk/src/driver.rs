@@ -20,6 +20,7 @@
 //! It compiles for `wasm32-unknown-unknown`. A panic ends the program there, as every panic does.
 
 mod calls;
+pub(crate) mod change;
 mod crawler;
 mod engine;
 mod error;
@@ -28,7 +29,7 @@ mod manager;
 mod mirror;
 mod options;
 mod random_walk;
-mod shared;
+pub(crate) mod shared;
 mod subscription;
 pub(crate) mod timer;
 mod validate;

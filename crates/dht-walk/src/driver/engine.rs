@@ -14,9 +14,10 @@ use crate::time::Time;
 use crate::walk::Walk;
 
 use super::calls::{Calls, Returned};
+use super::change::Change;
 use super::error::HostError;
 use super::host::{Query, RoutingTable};
-use super::mirror::{Called, Change, Mirror};
+use super::mirror::{Called, Mirror};
 use super::shared::Shared;
 use super::subscription::{RefreshEvent, TableCall};
 use super::timer::Timer;
@@ -77,10 +78,7 @@ impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
         }
         core.waker = Some(waker.clone());
         for change in changes {
-            match change {
-                Change::Added(contact) => core.walk.handle_entry_added(now, &contact),
-                Change::Removed(peer) => core.walk.handle_entry_removed(now, &peer),
-            }
+            change.apply(now, &mut core.walk);
         }
         if !std::mem::replace(&mut self.is_begun, true) {
             core.walk.start(now);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::future::{Future, ready};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use libp2p_identity::PeerId;
 
@@ -11,6 +11,8 @@ use crate::peer::Contact;
 use crate::reseed::SeedSource;
 use crate::target::Target;
 use crate::walk::Found;
+
+use super::shared::lock;
 
 /// How others are asked.
 ///
@@ -98,7 +100,7 @@ impl Progress {
 
     /// A peer answered the lookup.
     pub fn answered(&self, contact: Contact) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = lock(&self.0);
         if found.closest.len() < Self::PEERS_MAX {
             found.closest.push(contact);
         }
@@ -107,7 +109,7 @@ impl Progress {
     /// Somebody told of these peers.
     pub fn heard(&self, contacts: impl IntoIterator<Item = Contact>) {
         for contact in contacts {
-            let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut found = lock(&self.0);
             if found.heard.len() >= Self::PEERS_MAX {
                 return;
             }
@@ -117,7 +119,7 @@ impl Progress {
 
     /// What was told, of a lookup that did not get to its end.
     pub(super) fn partial(&self) -> Found {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock(&self.0);
         found.clone()
     }
 }

@@ -17,6 +17,7 @@ use crate::peer::{Contact, Peer};
 use crate::table::Table;
 
 use super::calls::guarded;
+use super::change::Change;
 use super::error::{CallFailed, HostError};
 use super::host::RoutingTable;
 use super::subscription::TableCall;
@@ -49,13 +50,6 @@ pub(super) struct Called {
     pub(super) call: TableCall,
     /// Whether the peer was taken, or is gone.
     pub(super) result: Result<bool, HostError>,
-}
-
-/// What the host's table did by itself.
-#[derive(Debug)]
-pub(super) enum Change {
-    Added(Contact),
-    Removed(Peer),
 }
 
 impl<R: RoutingTable, T: Timer> Mirror<R, T> {

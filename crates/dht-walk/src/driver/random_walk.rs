@@ -22,6 +22,7 @@ use super::calls::{Calls, Returned, guarded};
 use super::engine::{Sleep, tell};
 use super::error::{BuildError, HostError, PeerValidationError, RandomWalkError};
 use super::host::Query;
+use super::shared::lock;
 use super::timer::{SystemTimer, Timer, secret};
 use super::validate::validate;
 
@@ -89,9 +90,7 @@ impl<Q: Query, T: Timer> RandomWalk<Q, T> {
 
     /// The id of nobody, anywhere in the key space: a target for a query.
     pub fn generate_random_peer_id(&self) -> PeerId {
-        let targets = self.targets.lock();
-        let mut targets = targets.unwrap_or_else(std::sync::PoisonError::into_inner);
-        targets.uniform().peer_id()
+        lock(&self.targets).uniform().peer_id()
     }
 
     /// Whether a peer can be used, with those of its addresses that can.

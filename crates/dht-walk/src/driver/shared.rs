@@ -215,7 +215,7 @@ fn outcome(report: &Arc<Report>, query_error: Option<HostError>) -> Outcome {
 }
 
 /// A panic under one of these locks would be a bug of ours, and what it guards is whole anyway.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,5 +1,7 @@
 //! The driver's clock, and where its secret comes from.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures_timer::Delay;
@@ -9,6 +11,10 @@ use crate::rng::Seed;
 use crate::time::Time;
 
 use super::error::BuildError;
+
+/// The longest single sleep. A browser counts milliseconds in 31 bits: a timer of a month would
+/// fire at once.
+pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 
 /// A clock that can be waited for.
 ///
@@ -51,8 +57,18 @@ impl Timer for SystemTimer {
     }
 
     fn sleep_until(&self, at: Time) -> BoxFuture<'static, ()> {
-        // `now` is cut to milliseconds, so this is never too short.
-        Delay::new(at.saturating_since(self.now())).boxed()
+        let timer = *self;
+        let sleep = async move {
+            loop {
+                // `now` is cut to milliseconds, so this is never too short.
+                let left = at.saturating_since(timer.now());
+                Delay::new(left.min(SLEEP_MAX)).await;
+                if left <= SLEEP_MAX {
+                    return;
+                }
+            }
+        };
+        sleep.boxed()
     }
 }
 

@@ -28,10 +28,10 @@ use super::desk::Desk;
 use super::handler::{FromHandler, Handler, ToHandler};
 use super::inbox::Inbox;
 use super::links::{Act, Links};
-use super::mirror::{Change, Mirror, bare, contact};
+use super::mirror::{Mirror, bare, contact};
 use crate::budget::Spent;
 use crate::config::Lookups;
-use crate::driver::timer::secret;
+use crate::driver::timer::{SLEEP_MAX, secret};
 use crate::driver::{BuildError, SystemTimer, Timer as _};
 use crate::explore::Purpose;
 use crate::output::Output;
@@ -96,9 +96,6 @@ pub enum Event {
 /// Steps in one poll, so that the rest of the swarm has its turn.
 const STEPS_MAX: usize = 1_024;
 
-/// The longest sleep of the timer: a `Delay` of years would overflow the clock of some systems.
-const SLEEP_MAX: Duration = Duration::from_secs(3_600);
-
 impl<S: RecordStore + Send + 'static> Behaviour<S> {
     /// Tends the table of `kad`, which is that of the peer `local`. See
     /// [`prepare`](super::prepare) for how it should be configured.
@@ -117,9 +114,9 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
         bounds.lookups = Lookups::Own;
         let (clock, bucket_size) = (SystemTimer::new(), bounds.bucket_size);
         let mut walk = Walk::new(clock.now(), bounds, Peer::new(local), secret()?)?;
-        let mut mirror = Mirror::default();
+        let mirror = Mirror::default();
         for change in mirror.compare(&mut kad) {
-            apply(&mut walk, clock.now(), change);
+            change.apply(clock.now(), &mut walk);
         }
         let protocols = kad.protocol_names().into();
         Ok(Self {
@@ -215,7 +212,7 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
 
     pub(super) fn compare(&mut self) {
         for change in self.mirror.compare(&mut self.kad) {
-            apply(&mut self.walk, self.clock.now(), change);
+            change.apply(self.clock.now(), &mut self.walk);
         }
     }
 
@@ -239,7 +236,7 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
                     self.walk.handle_contact(now, &contact);
                 }
                 for change in dropped.into_iter().chain(added) {
-                    apply(&mut self.walk, now, change);
+                    change.apply(now, &mut self.walk);
                 }
             }
             kad::Event::RoutablePeer { peer, address }
@@ -324,13 +321,6 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
 
     fn handler(&self) -> Handler {
         Handler::new(Arc::clone(&self.protocols), self.answer_bytes_max)
-    }
-}
-
-fn apply(walk: &mut Walk, now: Time, change: Change) {
-    match change {
-        Change::Added(contact) => walk.handle_entry_added(now, &contact),
-        Change::Removed(peer) => walk.handle_entry_removed(now, &peer),
     }
 }
 

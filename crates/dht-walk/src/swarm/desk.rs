@@ -3,6 +3,7 @@
 //! It has no IO of its own: it says what is to be sent, and is told what came back.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll};
 
 use crate::address::AddressPolicy;
 use crate::config::LookupConfig;
@@ -16,7 +17,7 @@ use crate::walk::Found;
 
 use super::config::{Config, HandleConfig};
 use super::handle::HandleError;
-use super::inbox::{AnswerTo, CallId, FoundTo};
+use super::inbox::{AnswerTo, FoundTo};
 
 /// What handles asked for and was not answered yet.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub(super) struct Desk {
     ids: u64,
     outputs: VecDeque<Output>,
 }
+
+/// Names a call of a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct CallId(u64);
 
 /// What the behaviour does next.
 #[derive(Debug)]
@@ -66,7 +71,6 @@ enum Whose {
 
 #[derive(Debug)]
 pub(super) struct Planned {
-    pub(super) id: CallId,
     pub(super) target: Target,
     /// Whom it begins with.
     pub(super) known: Vec<Contact>,
@@ -140,15 +144,8 @@ impl Desk {
         late.into_iter().chain(lookups).min()
     }
 
-    pub(super) fn ask(
-        &mut self,
-        now: Time,
-        id: CallId,
-        contact: Contact,
-        target: Target,
-        reply: AnswerTo,
-    ) {
-        let whose = Whose::Call(id, reply);
+    pub(super) fn ask(&mut self, now: Time, contact: Contact, target: Target, reply: AnswerTo) {
+        let whose = Whose::Call(CallId(self.next_id()), reply);
         self.waiting.push_back(Waiting {
             contact,
             target,
@@ -162,12 +159,34 @@ impl Desk {
         self.drive(now);
     }
 
-    /// Nobody waits for this call any more.
-    pub(super) fn drop_call(&mut self, now: Time, id: CallId) {
-        self.planned.retain(|planned| planned.id != id);
-        self.lookups.remove(&id);
-        self.recall(id);
+    /// Ends what nobody waits for any more; pending where there is nothing of that kind.
+    pub(super) fn poll_dropped(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
+        let mut dropped = Vec::new();
+        let waiting = self.waiting.iter_mut().map(|it| &mut it.whose);
+        let out = self.out.values_mut().map(|it| &mut it.whose);
+        for whose in waiting.chain(out) {
+            if let Whose::Call(id, reply) = whose
+                && reply.poll_canceled(cx).is_ready()
+            {
+                dropped.push(*id);
+            }
+        }
+        for (id, running) in &mut self.lookups {
+            if running.reply.poll_canceled(cx).is_ready() {
+                dropped.push(*id);
+            }
+        }
+        let is_wanted = |it: &mut Planned| it.reply.poll_canceled(cx).is_pending();
+        self.planned.retain_mut(is_wanted);
+        if dropped.is_empty() {
+            return Poll::Pending;
+        }
+        for id in dropped {
+            self.lookups.remove(&id);
+            self.recall(id);
+        }
         self.drive(now);
+        Poll::Ready(())
     }
 
     pub(super) fn handle_answer(&mut self, now: Time, id: RequestId, told: Vec<Contact>) {
@@ -258,7 +277,8 @@ impl Desk {
                 progress: planned.progress,
                 reply: planned.reply,
             };
-            self.lookups.insert(planned.id, running);
+            let id = CallId(self.next_id());
+            self.lookups.insert(id, running);
         }
     }
 
@@ -320,8 +340,7 @@ impl Desk {
             if !next.whose.is_wanted() {
                 continue;
             }
-            let id = RequestId(self.ids);
-            self.ids += 1;
+            let id = RequestId(self.next_id());
             let Waiting {
                 contact,
                 target,
@@ -337,6 +356,12 @@ impl Desk {
             self.out.insert(id, out);
             self.outputs.push_back(output);
         }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        let id = self.ids;
+        self.ids += 1;
+        id
     }
 
     fn is_free(&self, waiting: &Waiting) -> bool {
@@ -374,19 +399,20 @@ fn found(
 #[cfg(test)]
 mod tests {
     use futures::channel::oneshot;
+    use futures::task::noop_waker_ref;
 
     use super::*;
     use crate::rng::Seed;
     use crate::target::Targets;
 
     type Answered = oneshot::Receiver<Result<Vec<Contact>, Failure>>;
+    type Sought = oneshot::Receiver<Result<Found, HandleError>>;
 
     const NOW: Time = Time::from_millis(0);
 
     struct Stage {
         desk: Desk,
         random: Targets,
-        calls: u64,
     }
 
     impl Stage {
@@ -398,12 +424,7 @@ mod tests {
             };
             config.walk.addresses = AddressPolicy::Any;
             let desk = Desk::new(random.uniform().as_peer().clone(), &config);
-            let calls = 0;
-            Self {
-                desk,
-                random,
-                calls,
-            }
+            Self { desk, random }
         }
 
         fn contact(&mut self) -> Contact {
@@ -411,34 +432,28 @@ mod tests {
             Contact::new(self.random.uniform().as_peer().clone(), [address])
         }
 
-        fn call(&mut self) -> CallId {
-            self.calls += 1;
-            CallId(self.calls)
-        }
-
-        fn ask(&mut self, contact: &Contact) -> (CallId, Answered) {
+        fn ask(&mut self, contact: &Contact) -> Answered {
             let (reply, answered) = oneshot::channel();
-            let (id, target) = (self.call(), self.random.uniform());
-            self.desk.ask(NOW, id, contact.clone(), target, reply);
-            (id, answered)
+            let target = self.random.uniform();
+            self.desk.ask(NOW, contact.clone(), target, reply);
+            answered
         }
 
-        fn look_up(
-            &mut self,
-            known: Vec<Contact>,
-        ) -> (CallId, oneshot::Receiver<Result<Found, HandleError>>) {
+        fn look_up(&mut self, known: Vec<Contact>) -> Sought {
             let (reply, found) = oneshot::channel();
-            let (id, target) = (self.call(), self.random.uniform());
-            let progress = Progress::default();
             let planned = Planned {
-                id,
-                target,
+                target: self.random.uniform(),
                 known,
-                progress,
+                progress: Progress::default(),
                 reply,
             };
             self.desk.look_up(NOW, planned);
-            (id, found)
+            found
+        }
+
+        fn poll_dropped(&mut self) -> Poll<()> {
+            let mut cx = Context::from_waker(noop_waker_ref());
+            self.desk.poll_dropped(&mut cx, NOW)
         }
 
         /// Whom to ask, and by which request.
@@ -488,19 +503,28 @@ mod tests {
             ..bounds()
         });
         let contact = stage.contact();
-        let (first, _answered) = stage.ask(&contact);
+        let first = stage.ask(&contact);
         assert!(stage.desk.has_room());
-        let (second, _dropped) = stage.ask(&contact);
-        let (_, third) = stage.ask(&contact);
+        let second = stage.look_up(vec![contact.clone()]);
+        assert!(stage.desk.has_room(), "its request is one that waits");
+        let third = stage.ask(&contact);
         assert!(!stage.desk.has_room());
-        stage.desk.drop_call(NOW, second);
+        assert!(stage.poll_dropped().is_pending());
+        drop(second);
+        assert!(stage.poll_dropped().is_ready());
         assert!(stage.desk.has_room());
-        assert_eq!(stage.asked().len(), 1);
-        // Its future is gone already, so nothing is sent for it.
+        let asked = stage.asked();
+        assert_eq!(asked.len(), 1);
+        // Its future is gone before anybody looked, so nothing is sent for it.
         drop(third);
-        stage.desk.drop_call(NOW, first);
-        assert!(matches!(stage.desk.poll_output(), Some(Output::Cancel(_))));
+        stage.desk.handle_answer(NOW, asked[0].0, Vec::new());
         assert!(stage.desk.poll_output().is_none());
+        drop(first);
+        let fourth = stage.ask(&contact);
+        assert_eq!(stage.asked().len(), 1);
+        drop(fourth);
+        assert!(stage.poll_dropped().is_ready());
+        assert!(matches!(stage.desk.poll_output(), Some(Output::Cancel(_))));
         assert_eq!(stage.desk.poll_timeout(), None);
     }
 
@@ -511,8 +535,8 @@ mod tests {
             ..bounds()
         });
         let contact = stage.contact();
-        let (_, mut first) = stage.ask(&contact);
-        let (_, _second) = stage.ask(&contact);
+        let mut first = stage.ask(&contact);
+        let _second = stage.ask(&contact);
         let five = Time::from_millis(5_000);
         assert_eq!(stage.desk.poll_timeout(), Some(five));
         assert_eq!(stage.desk.late(Time::from_millis(4_999)), None);
@@ -529,12 +553,12 @@ mod tests {
             lookups_max: 1,
             ..bounds()
         });
-        let (one, other, stranger) = (stage.contact(), stage.contact(), stage.contact());
-        let (_, mut found) = stage.look_up(vec![one.clone()]);
-        let (_, mut nobody) = stage.look_up(Vec::new());
+        let (one, other) = (stage.contact(), stage.contact());
+        let mut found = stage.look_up(vec![one.clone()]);
+        let mut nobody = stage.look_up(Vec::new());
         let asked = stage.asked();
         let ourselves = Contact::new(stage.desk.local.clone(), ["/memory/2".parse().expect("it")]);
-        let homeless = Contact::new(stranger.peer.clone(), []);
+        let homeless = Contact::new(stage.contact().peer, []);
         let told = vec![other.clone(), ourselves, homeless];
         stage.desk.handle_answer(NOW, asked[0].0, told);
         assert_eq!(nobody.try_recv(), Ok(None), "it is not its turn");
@@ -560,7 +584,7 @@ mod tests {
     fn a_lookup_without_answers_ends_in_time_and_says_so() {
         let mut stage = Stage::new(bounds());
         let silent = stage.contact();
-        let (_, mut found) = stage.look_up(vec![silent]);
+        let mut found = stage.look_up(vec![silent]);
         let asked = stage.asked();
         let half_a_minute = Time::from_millis(30_000);
         stage.desk.handle_timeout(Time::from_millis(29_999));

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use futures::channel::{mpsc, oneshot};
 use futures::lock::Mutex;
@@ -17,7 +16,7 @@ use crate::reseed::SeedSource;
 use crate::target::Target;
 use crate::walk::Found;
 
-use super::inbox::{CallId, Errand, Order};
+use super::inbox::{Errand, Order};
 use super::mirror::Entries;
 
 /// Asks peers of the DHT, and keeps kad's table, through a [`Behaviour`](super::Behaviour) that
@@ -68,17 +67,9 @@ pub(super) struct Line {
     /// One sender for all, so that as much waits in the channel as it has room for.
     pub(super) errands: Mutex<mpsc::Sender<Errand>>,
     pub(super) orders: Mutex<mpsc::Sender<Order>>,
-    /// At most one for each errand that was sent.
-    pub(super) dropped: mpsc::UnboundedSender<CallId>,
-    pub(super) calls: AtomicU64,
     pub(super) entries: Entries,
-}
-
-/// A call that is under way. To drop it ends what it asked for.
-struct Call {
-    id: CallId,
-    line: Arc<Line>,
-    is_over: bool,
+    /// Is there as long as the behaviour is.
+    pub(super) alive: Weak<()>,
 }
 
 impl Handle {
@@ -93,50 +84,37 @@ impl Handle {
 
     /// Whether the behaviour is gone.
     pub fn is_closed(&self) -> bool {
-        self.0.dropped.is_closed()
+        self.0.alive.strong_count() == 0
     }
 
-    async fn send(&self, errand: impl FnOnce(CallId) -> Errand) -> Result<Call, HandleError> {
-        let mut sender = self.0.errands.lock().await;
-        ready(&mut sender).await?;
-        let id = CallId(self.0.calls.fetch_add(1, Ordering::Relaxed));
-        // From here to the guard nothing waits, so that no errand is without one.
-        sender.start_send(errand(id)).map_err(closed)?;
-        Ok(Call {
-            id,
-            line: Arc::clone(&self.0),
-            is_over: false,
-        })
+    async fn run<T>(
+        &self,
+        errand: impl FnOnce(oneshot::Sender<T>) -> Errand,
+    ) -> Result<T, HandleError> {
+        call(&self.0.errands, errand).await
     }
 
     async fn order<T>(
         &self,
         order: impl FnOnce(oneshot::Sender<T>) -> Order,
     ) -> Result<T, HandleError> {
-        let (reply, done) = oneshot::channel();
-        let mut sender = self.0.orders.lock().await;
-        ready(&mut sender).await?;
-        sender.start_send(order(reply)).map_err(closed)?;
-        drop(sender);
-        done.await.map_err(|_| HandleError::Closed)
+        call(&self.0.orders, order).await
     }
 }
 
-async fn ready<T>(sender: &mut mpsc::Sender<T>) -> Result<(), HandleError> {
-    poll_fn(|cx| sender.poll_ready(cx)).await.map_err(closed)
-}
-
-fn closed(_: mpsc::SendError) -> HandleError {
-    HandleError::Closed
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if !self.is_over {
-            // Where the swarm is gone, so is the request.
-            let _ = self.line.dropped.unbounded_send(self.id);
-        }
-    }
+/// Sends what `make` makes of the place for its answer, and waits for that. The other end notices
+/// when the future is dropped.
+async fn call<M, T>(
+    sender: &Mutex<mpsc::Sender<M>>,
+    make: impl FnOnce(oneshot::Sender<T>) -> M,
+) -> Result<T, HandleError> {
+    let (reply, answer) = oneshot::channel();
+    let mut sender = sender.lock().await;
+    let room = poll_fn(|cx| sender.poll_ready(cx)).await;
+    let sent = room.and_then(|()| sender.start_send(make(reply)));
+    drop(sender);
+    sent.map_err(|_| HandleError::Closed)?;
+    answer.await.map_err(|_| HandleError::Closed)
 }
 
 /// As many calls at once as one likes; see [`HandleConfig`](super::HandleConfig) for how many of
@@ -149,34 +127,24 @@ impl Query for Handle {
     /// was not connected by then, else as [`TimedOut`](Failure::TimedOut). Where the contact has no
     /// address, the peer must be connected, or known to the kad or another behaviour.
     async fn find_node(&self, contact: Contact, target: Target) -> Result<Vec<Contact>, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.send(|id| Errand::Ask {
-            id,
+        let ask = |reply| Errand::Ask {
             contact,
             target,
             reply,
-        });
-        let mut call = sent.await.map_err(|_| Failure::Broken)?;
-        let answer = answer.await;
-        call.is_over = true;
-        answer.unwrap_or(Err(Failure::Broken))
+        };
+        self.run(ask).await.unwrap_or(Err(Failure::Broken))
     }
 
     /// Begins with the nearest entries of the table; where these are fewer than a bucket has places,
     /// also with connected peers that serve the DHT, and where there is nobody at all, with the
     /// bootstrap peers of the behaviour.
     async fn closest(&self, target: Target, progress: Progress) -> Result<Found, HandleError> {
-        let (reply, found) = oneshot::channel();
-        let sent = self.send(|id| Errand::LookUp {
-            id,
+        let look_up = |reply| Errand::LookUp {
             target,
             progress,
             reply,
-        });
-        let mut call = sent.await?;
-        let found = found.await;
-        call.is_over = true;
-        found.unwrap_or(Err(HandleError::Closed))
+        };
+        self.run(look_up).await?
     }
 
     /// [`Known`](SeedSource::Known) peers are the entries of the table,
@@ -208,11 +176,12 @@ impl RoutingTable for Handle {
     /// What is known of kad's table without waiting for anything. An application that takes a peer
     /// out of it by itself is noticed soon after this call.
     fn contacts(&self) -> Vec<Contact> {
+        let entries = self.0.entries.all();
         if let Some(mut sender) = self.0.orders.try_lock() {
-            // Where the channel is full, or the swarm gone, the entries are as they were last.
+            // Where the channel is full, or the swarm gone, the entries stay as they are.
             let _ = sender.try_send(Order::Compare);
         }
-        self.0.entries.all()
+        entries
     }
 
     fn size(&self) -> usize {

@@ -1,6 +1,6 @@
 //! The behaviour's end of its handles.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::StreamExt as _;
@@ -18,10 +18,6 @@ use crate::walk::Found;
 use super::handle::{Handle, HandleError, Line};
 use super::mirror::Entries;
 
-/// Names a call of a handle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CallId(pub(super) u64);
-
 /// Where the answer to one FIND_NODE goes.
 pub(super) type AnswerTo = oneshot::Sender<Result<Vec<Contact>, Failure>>;
 
@@ -32,13 +28,11 @@ pub(super) type FoundTo = oneshot::Sender<Result<Found, HandleError>>;
 #[derive(Debug)]
 pub(super) enum Errand {
     Ask {
-        id: CallId,
         contact: Contact,
         target: Target,
         reply: AnswerTo,
     },
     LookUp {
-        id: CallId,
         target: Target,
         progress: Progress,
         reply: FoundTo,
@@ -57,8 +51,6 @@ pub(super) enum Order {
 /// What came from a handle.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// Nobody waits for this call any more.
-    Dropped(CallId),
     Errand(Errand),
     Order(Order),
 }
@@ -67,9 +59,9 @@ pub(super) enum Received {
 #[derive(Debug)]
 pub(super) struct Inbox {
     handle: Handle,
-    dropped: mpsc::UnboundedReceiver<CallId>,
     errands: mpsc::Receiver<Errand>,
     orders: mpsc::Receiver<Order>,
+    _alive: Arc<()>,
 }
 
 impl Inbox {
@@ -78,22 +70,21 @@ impl Inbox {
     const WAITING_MAX: usize = 32;
 
     pub(super) fn new(local: PeerId, entries: Entries) -> Self {
-        let (for_dropped, dropped) = mpsc::unbounded();
         let (for_errands, errands) = mpsc::channel(Self::WAITING_MAX);
         let (for_orders, orders) = mpsc::channel(Self::WAITING_MAX);
+        let alive = Arc::new(());
         let handle = Handle::new(Line {
             local,
             errands: Mutex::new(for_errands),
             orders: Mutex::new(for_orders),
-            dropped: for_dropped,
-            calls: AtomicU64::new(0),
             entries,
+            alive: Arc::downgrade(&alive),
         });
         Self {
             handle,
-            dropped,
             errands,
             orders,
+            _alive: alive,
         }
     }
 
@@ -103,9 +94,6 @@ impl Inbox {
 
     /// What came next; errands only where there is room for them.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, has_room: bool) -> Poll<Received> {
-        if let Poll::Ready(Some(call)) = self.dropped.poll_next_unpin(cx) {
-            return Poll::Ready(Received::Dropped(call));
-        }
         if let Poll::Ready(Some(order)) = self.orders.poll_next_unpin(cx) {
             return Poll::Ready(Received::Order(order));
         }

@@ -4,13 +4,16 @@
 //! the last of its addresses) shows when the two are compared, before each refresh.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use libp2p_identity::PeerId;
 use libp2p_kad::store::RecordStore;
 use libp2p_kad::{self as kad, RoutingUpdate};
-use multiaddr::{Multiaddr, Protocol};
+use multiaddr::Multiaddr;
 
+use crate::address::strip;
+use crate::driver::change::Change;
+use crate::driver::shared::lock;
 use crate::peer::{Addresses, Contact, Peer};
 
 /// The peers that both tables have: as many as the walk's has at the most, and those that the
@@ -33,15 +36,8 @@ impl Entries {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Contact>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
-}
-
-/// What the kad did by itself.
-#[derive(Debug)]
-pub(super) enum Change {
-    Added(Contact),
-    Removed(Peer),
 }
 
 impl Mirror {
@@ -51,7 +47,7 @@ impl Mirror {
     }
 
     /// Puts a peer into the kad's table; false where that does not take it.
-    pub(super) fn insert<S>(&mut self, kad: &mut kad::Behaviour<S>, contact: &Contact) -> bool
+    pub(super) fn insert<S>(&self, kad: &mut kad::Behaviour<S>, contact: &Contact) -> bool
     where
         S: RecordStore + Send + 'static,
     {
@@ -75,7 +71,7 @@ impl Mirror {
     }
 
     /// Takes a peer out of the kad's table.
-    pub(super) fn remove<S>(&mut self, kad: &mut kad::Behaviour<S>, peer: &PeerId)
+    pub(super) fn remove<S>(&self, kad: &mut kad::Behaviour<S>, peer: &PeerId)
     where
         S: RecordStore + Send + 'static,
     {
@@ -93,20 +89,20 @@ impl Mirror {
     }
 
     /// The kad says that it has a peer; gives it where that is news.
-    pub(super) fn added(&mut self, peer: PeerId, addresses: &kad::Addresses) -> Option<Change> {
+    pub(super) fn added(&self, peer: PeerId, addresses: &kad::Addresses) -> Option<Change> {
         let contact = contact(peer, addresses.iter());
         let known = self.0.lock().insert(peer, contact.clone());
         known.is_none().then_some(Change::Added(contact))
     }
 
     /// The kad says that it dropped a peer.
-    pub(super) fn dropped(&mut self, peer: PeerId) -> Option<Change> {
+    pub(super) fn dropped(&self, peer: PeerId) -> Option<Change> {
         let was_in = self.0.lock().remove(&peer);
         was_in.map(|_| Change::Removed(Peer::new(peer)))
     }
 
     /// What the kad's table has otherwise than was told.
-    pub(super) fn compare<S>(&mut self, kad: &mut kad::Behaviour<S>) -> Vec<Change>
+    pub(super) fn compare<S>(&self, kad: &mut kad::Behaviour<S>) -> Vec<Change>
     where
         S: RecordStore + Send + 'static,
     {
@@ -140,9 +136,6 @@ pub(super) fn contact<'a>(peer: PeerId, addresses: impl Iterator<Item = &'a Mult
 
 /// A kad keeps addresses with the peer's id at their end.
 pub(super) fn bare(peer: &PeerId, address: &Multiaddr) -> Multiaddr {
-    let mut bare = address.clone();
-    if matches!(bare.iter().last(), Some(Protocol::P2p(id)) if id == *peer) {
-        bare.pop();
-    }
-    bare
+    // Another one's id there is for the walk to judge.
+    strip(peer, address).unwrap_or_else(|_| address.clone())
 }

@@ -75,15 +75,17 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
             }
             None => {}
         }
+        let now = self.now();
+        if self.desk.poll_dropped(cx, now).is_ready() {
+            return Poll::Ready(());
+        }
         let has_room = self.desk.has_room();
-        self.inbox.poll(cx, has_room).map(|received| {
-            let now = self.now();
-            match received {
-                Received::Dropped(call) => self.desk.drop_call(now, call),
+        self.inbox
+            .poll(cx, has_room)
+            .map(|received| match received {
                 Received::Errand(errand) => self.run(errand),
                 Received::Order(order) => self.obey(order),
-            }
-        })
+            })
     }
 
     /// Ends what took too long.
@@ -105,20 +107,17 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
         let now = self.now();
         match errand {
             Errand::Ask {
-                id,
                 contact,
                 target,
                 reply,
-            } => self.desk.ask(now, id, contact, target, reply),
+            } => self.desk.ask(now, contact, target, reply),
             Errand::LookUp {
-                id,
                 target,
                 progress,
                 reply,
             } => {
                 let known = self.origins(&target);
                 let planned = Planned {
-                    id,
                     target,
                     known,
                     progress,

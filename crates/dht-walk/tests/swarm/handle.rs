@@ -8,7 +8,7 @@ use dht_walk::{AddressPolicy, Contact, Failure, Peer, Query as _, RoundEnd, Rout
 use dht_walk::{RandomWalkError, SeedSource, Target};
 use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{Multiaddr, PeerId, kad};
+use libp2p::{Multiaddr, PeerId, Swarm, kad};
 
 use super::stage::{
     App, DHT, Node, Ours, Stock, by_hand, network, ours, ours_knowing, peers, within,
@@ -137,7 +137,7 @@ async fn a_random_walk_over_a_handle_hears_of_the_whole_swarm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_walk_heard_counts_though_a_hung_peer_keeps_it_from_its_end() {
     let nodes = network(6).await;
-    let ours = ours_knowing(patient(), &nodes[..3], |_| ()).await;
+    let ours = ours_knowing(patient(), &[&nodes[0], &nodes[1], &nodes[2]], |_| ()).await;
     let handle = handle(&ours).await;
     hang(&handle, &nodes[4]).await;
     let mut config = dht_walk::Config {
@@ -182,12 +182,20 @@ async fn a_manager_over_a_handle_fills_the_table_of_the_kad_and_evicts_from_it()
         .expect("it did not panic");
 }
 
+/// Until both tables are these peers.
 async fn until_tables(node: &Node<Ours>, wanted: Vec<PeerId>) {
-    node.until("tables as they should be", move |swarm, _| {
-        let (of_walk, of_kad) = super::stage::both_tables(swarm);
-        (of_walk == wanted && of_kad == wanted).then_some(())
-    })
-    .await;
+    let wanted = (wanted.clone(), wanted);
+    eventually(async || node.tables().await == wanted).await;
+}
+
+/// Asks again and again: what a handle does is no event of the swarm.
+async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("end of the wait", waiting).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,12 +253,11 @@ async fn bare(config: Config) -> Node<Bare> {
 }
 
 async fn until_entries(node: &Node<Bare>, wanted: Vec<PeerId>) {
-    node.until("entries as they should be", move |swarm, _| {
+    let entries = |swarm: &mut Swarm<Bare>| {
         let table = swarm.behaviour().walk.table();
-        let entries: Vec<PeerId> = table.iter().map(|it| it.peer().id()).collect();
-        (entries == wanted).then_some(())
-    })
-    .await;
+        table.iter().map(|it| it.peer().id()).collect::<Vec<_>>()
+    };
+    eventually(async || node.with(entries).await == wanted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,21 +319,20 @@ async fn hang(handle: &Handle, node: &Node<Stock>) {
 
 /// Drops the future when so many requests were sent.
 async fn until_sent(node: &Node<Ours>, work: impl Future + Unpin, messages: u64) {
-    let sent = node.until("request", move |swarm, _| {
-        let spent = swarm.behaviour().walk.spent_by_handles();
-        (spent.messages == messages).then_some(())
-    });
-    let ended = futures::future::select(work, Box::pin(sent)).await;
-    assert!(
-        matches!(ended, futures::future::Either::Right(_)),
-        "it hangs"
-    );
+    let sent = futures::future::select(work, Box::pin(all_sent(node, messages))).await;
+    let is_sent = matches!(sent, futures::future::Either::Right(_));
+    assert!(is_sent, "it hangs");
+}
+
+async fn all_sent(node: &Node<Ours>, messages: u64) {
+    let spent = |swarm: &mut Swarm<Ours>| swarm.behaviour().walk.spent_by_handles().messages;
+    eventually(async || node.with(spent).await == messages).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_swarm_is_gone_each_call_ends_with_an_error() {
     let nodes = network(1).await;
-    let ours = ours_knowing(patient(), &nodes, |_| ()).await;
+    let ours = ours_knowing(patient(), &[&nodes[0]], |_| ()).await;
     let (handle, target) = (handle(&ours).await, itself(&ours));
     hang(&handle, &nodes[0]).await;
     let (one, other) = (handle.clone(), handle.clone());
@@ -334,11 +340,7 @@ async fn when_the_swarm_is_gone_each_call_ends_with_an_error() {
     let asking = tokio::spawn(async move { one.find_node(asked, sought).await });
     let sought = target.clone();
     let seeking = tokio::spawn(async move { other.closest(sought, Progress::default()).await });
-    ours.until("requests", |swarm, _| {
-        let spent = swarm.behaviour().walk.spent_by_handles();
-        (spent.messages == 3).then_some(())
-    })
-    .await;
+    all_sent(&ours, 3).await;
     assert!(!handle.is_closed());
     ours.kill().await;
     let asked = within("end of a request", asking).await.expect("no panic");
