@@ -1,16 +1,20 @@
 //! Which request goes over which connection, and how it ends.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dht_walk::swarm::ToHandler;
+use dht_walk::swarm::{Behaviour, FromHandler, ToHandler};
 use dht_walk::{Failure, Refusal};
 use either::Either;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::swarm::handler::ConnectionHandlerEvent;
-use libp2p::swarm::{ConnectionHandler as _, ConnectionId, NetworkBehaviour as _};
+use libp2p::kad::store::MemoryStore;
+use libp2p::swarm::handler::{ConnectionEvent, ConnectionHandlerEvent, DialUpgradeError};
+use libp2p::swarm::{
+    ConnectionHandler as _, ConnectionId, NetworkBehaviour as _, StreamUpgradeError, THandler,
+};
 
-use super::hand::{Hand, address, still};
+use super::hand::{Hand, address, still, tending};
 use super::stage::within;
 
 #[test]
@@ -24,6 +28,24 @@ fn a_peer_is_dialled_once_for_all_that_wait_and_all_goes_over_the_connection() {
     let did = hand.did();
     assert_eq!(did.dialled(), []);
     assert_eq!(did.asked(), [(hand.peers[0], 7); 3]);
+}
+
+#[test]
+fn who_is_being_dialled_is_not_dialled_for_another_request() {
+    let mut hand = Hand::new(tending(), 2, 1);
+    hand.dialled(0, 1);
+    let asks = hand.did().asks;
+    let beside = hand.peers[1];
+    hand.walk.add_address(&beside, address(1));
+    assert_eq!(hand.did().dialled(), [beside]);
+    // Lookups learn of it, and want it too.
+    let told = hand.contact(1);
+    for (_, over, id) in asks {
+        hand.tell_of(0, over, id, &[told.clone()]);
+    }
+    assert_eq!(hand.did().dialled(), []);
+    hand.dialled(1, 2);
+    assert!(hand.did().asked().len() > 1, "a check, and a lookup");
 }
 
 #[test]
@@ -120,12 +142,8 @@ async fn a_request_whose_time_is_up_is_taken_back_from_its_connection() {
     assert_eq!((did.failures(), did.cancels), (Some(1), asked));
 }
 
-#[test]
-fn a_request_keeps_its_connection_open_until_it_is_taken_back_and_nothing_else_does() {
-    let mut hand = Hand::new(still(), 1, 1);
-    hand.dialled(0, 1);
-    hand.walk.walks(2).expect("nothing waits");
-    let ids: Vec<_> = hand.did().asks.into_iter().map(|(_, _, id)| id).collect();
+/// A handler of the connection to peer 0, as a swarm would get it.
+fn handler(hand: &mut Hand) -> THandler<Behaviour<MemoryStore>> {
     let handler = hand.walk.handle_established_outbound_connection(
         ConnectionId::new_unchecked(1),
         hand.peers[0],
@@ -133,16 +151,57 @@ fn a_request_keeps_its_connection_open_until_it_is_taken_back_and_nothing_else_d
         Endpoint::Dialer,
         PortUse::Reuse,
     );
-    let mut handler = handler.expect("nobody is denied");
+    handler.expect("nobody is denied")
+}
+
+#[test]
+fn a_stream_that_cannot_be_opened_says_what_the_peer_is() {
+    let mut hand = Hand::new(still(), 1, 1);
+    hand.dialled(0, 1);
+    hand.walk.walks(3).expect("nothing waits");
+    let asks = hand.did().asks;
+    let mut handler = handler(&mut hand);
+    let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let errors = [
+        (StreamUpgradeError::NegotiationFailed, Failure::NotServing),
+        (StreamUpgradeError::Timeout, Failure::TimedOut),
+        (StreamUpgradeError::Io(broken), Failure::Broken),
+    ];
+    for ((_, _, id), (error, failure)) in asks.into_iter().zip(errors) {
+        handler.on_behaviour_event(Either::Right(ToHandler::Ask(id, vec![7; 34])));
+        while handler.poll(&mut cx).is_ready() {}
+        let info = Either::Right(id);
+        let error = DialUpgradeError { info, error };
+        handler.on_connection_event(ConnectionEvent::DialUpgradeError(error));
+        let told = handler.poll(&mut cx);
+        let Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Either::Right(told))) = told else {
+            panic!("it says nothing");
+        };
+        assert!(
+            matches!(told, FromHandler::Failed(of, why) if of == id && why == failure),
+            "{told:?}"
+        );
+    }
+    assert!(!handler.connection_keep_alive());
+}
+
+#[test]
+fn a_request_keeps_its_connection_open_until_it_is_taken_back_and_nothing_else_does() {
+    let mut hand = Hand::new(still(), 1, 1);
+    hand.dialled(0, 1);
+    hand.walk.walks(2).expect("nothing waits");
+    let ids: Vec<_> = hand.did().asks.into_iter().map(|(_, _, id)| id).collect();
+    let mut handler = handler(&mut hand);
     assert!(!handler.connection_keep_alive());
 
-    let mut cx = std::task::Context::from_waker(futures::task::noop_waker_ref());
+    let mut cx = Context::from_waker(futures::task::noop_waker_ref());
     let ask = |id| Either::Right(ToHandler::Ask(id, vec![7; 34]));
     // One whose stream was asked for, one that waits.
     handler.on_behaviour_event(ask(ids[0]));
     assert!(handler.connection_keep_alive());
     let mut streams = 0;
-    while let std::task::Poll::Ready(event) = handler.poll(&mut cx) {
+    while let Poll::Ready(event) = handler.poll(&mut cx) {
         if let ConnectionHandlerEvent::OutboundSubstreamRequest { .. } = event {
             streams += 1;
         }

@@ -36,6 +36,20 @@ fn kad_internals_compile_guard() {
     takes_inbound::<THandler<Behaviour<MemoryStore>>>();
 }
 
+/// Nothing else shows it: the first bootstrap by the clock would be five minutes away.
+#[test]
+fn a_prepared_kad_inserts_nobody_by_itself_and_has_no_bootstrap_by_the_clock() {
+    let mut config = kad::Config::new(kad::PROTOCOL_NAME);
+    prepare(&mut config);
+    let shown = format!("{config:?}");
+    for set in [
+        "kbucket_inserts: Manual",
+        "periodic_bootstrap_interval: None",
+    ] {
+        assert!(shown.contains(set), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_kad_that_has_entries_already_is_taken_over_with_them() {
     let (local, other) = (PeerId::random(), PeerId::random());

@@ -240,6 +240,16 @@ impl Hand {
         self.tell(at, over, FromHandler::Answered(id, Vec::new()));
     }
 
+    pub(crate) fn tell_of(
+        &mut self,
+        at: usize,
+        over: ConnectionId,
+        id: RequestId,
+        told: &[Contact],
+    ) {
+        self.tell(at, number(over), FromHandler::Answered(id, told.to_vec()));
+    }
+
     pub(crate) fn fail(&mut self, at: usize, over: usize, id: RequestId, failure: Failure) {
         self.tell(at, over, FromHandler::Failed(id, failure));
     }
