@@ -131,7 +131,7 @@ pub use snapshot::Snapshot;
 pub use table::{Entry, Table};
 pub use target::{Target, Targets};
 pub use time::Time;
-pub use walk::{Busy, Counters, Found, Walk};
+pub use walk::{Busy, Counters, Found, SweepForecast, Walk};
 
 pub use libp2p_identity;
 pub use multiaddr;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod entries;
+mod forecast;
 mod lookups;
 mod rounds;
 mod tend;
@@ -30,6 +31,7 @@ use crate::table::Table;
 use crate::target::{Target, Targets};
 use crate::time::Time;
 
+pub use forecast::SweepForecast;
 pub use lookups::Found;
 pub use rounds::Busy;
 pub use views::Counters;
@@ -69,6 +71,7 @@ pub struct Walk {
     round: Option<Box<rounds::Round>>,
     waiting: VecDeque<rounds::Planned>,
     lookups: BTreeMap<LookupId, lookups::Running>,
+    lookup_costs: forecast::LookupCosts,
     ids: u64,
 
     outputs: VecDeque<Output>,
@@ -132,6 +135,7 @@ impl Walk {
             round: None,
             waiting: VecDeque::new(),
             lookups: BTreeMap::new(),
+            lookup_costs: forecast::LookupCosts::default(),
             ids: 0,
             outputs: VecDeque::new(),
             wake: Some((now, TimeoutReason::Refresh)),

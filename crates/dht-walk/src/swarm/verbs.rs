@@ -16,7 +16,7 @@ use crate::reseed::Reseed;
 use crate::size::Estimate;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
-use crate::walk::{Busy, Walk};
+use crate::walk::{Busy, SweepForecast, Walk};
 
 /// These do not wait: what becomes of a round comes as
 /// [`Finished`](crate::output::Event::Finished), by the id that the call returned.
@@ -51,6 +51,11 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
     pub fn sweep(&mut self, slices: u32, deadline: Duration) -> Result<RoundId, Busy> {
         let now = self.now();
         self.walk.sweep(now, slices, deadline)
+    }
+
+    /// What a sweep of the whole network takes, as far as can be told.
+    pub fn forecast_sweep(&self) -> Option<SweepForecast> {
+        self.walk.forecast_sweep(self.now())
     }
 
     /// How good the table is.

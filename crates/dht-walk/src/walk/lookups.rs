@@ -380,6 +380,7 @@ impl Walk {
     }
 
     fn lookup_ended(&mut self, now: Time, report: LookupReport) {
+        self.lookup_costs.add(report.requests);
         let Some(round) = &mut self.round else {
             return;
         };

@@ -44,6 +44,37 @@ fn the_estimate_is_within_three_of_its_errors() {
 }
 
 #[test]
+fn a_sweep_tells_of_nearly_all_for_no_more_than_was_forecast() {
+    let mut config = by_hand();
+    config.budget.messages_burst = 1_000_000;
+    config.budget.dials_burst = 1_000_000;
+    let mut world = World::new(1_000, config);
+    assert_eq!(world.walk.forecast_sweep(world.now), None);
+    world.hold(60);
+    world.walk.walks(world.now, 20).expect("nothing waits");
+    world.run_to(secs(300), |world| !world.reports.is_empty());
+    let estimate = world.walk.estimate(world.now).expect("twenty lookups");
+    let forecast = world.walk.forecast_sweep(world.now).expect("it is known");
+    assert_eq!(f64::from(forecast.slices), (estimate.peers / 10.0).ceil());
+    let walked = world.reports[0].requests();
+    let mean = walked * u64::from(forecast.slices) / 20;
+    assert!(
+        (mean..mean * 12 / 10).contains(&forecast.messages),
+        "{forecast:?}"
+    );
+
+    let span = secs(300);
+    world
+        .walk
+        .sweep(world.now, forecast.slices, span)
+        .expect("nothing waits");
+    world.run_to(span, |world| world.reports.len() == 2);
+    let report = &world.reports[1];
+    assert!(report.requests() <= forecast.messages, "{forecast:?}");
+    assert!(report.found.len() >= 950, "{}", report.found.len());
+}
+
+#[test]
 fn lookups_count_for_two_hours() {
     let mut world = World::new(300, by_hand());
     world.hold(60);
