@@ -1,8 +1,38 @@
 //! Networks of the core, small enough for every run: what the results promise holds.
 
+use std::time::Duration;
+
 use rv_sim::walk::experiments::hostile::Attack;
 use rv_sim::walk::experiments::steady::Who;
 use rv_sim::walk::experiments::{coverage, cut, exodus, hostile, join, steady};
+use rv_sim::walk::{Census, Conditions, Network, Wrapped};
+
+#[test]
+fn the_core_around_a_kad_fills_its_tables_and_pays_for_the_bootstraps_of_the_kad() {
+    let conditions = Conditions {
+        lost_of_10000: 0,
+        ..Conditions::CALM
+    };
+    let mut network = Network::<Wrapped>::new(41, dht_walk::Config::default(), conditions);
+    network.found(1);
+    network.populate(29, Duration::from_secs(10));
+    network.run(Duration::from_secs(60));
+    let sent: Vec<_> = network
+        .serving()
+        .map(|(slot, node)| (slot, node.messages))
+        .collect();
+    let slots = sent.iter().map(|(slot, _)| *slot);
+    let quality = Census::of(&network).quality(&network, slots);
+    assert_eq!(
+        (quality.tables, quality.stale, quality.fill()),
+        (30, 0, 1.0)
+    );
+    for (slot, sent) in sent {
+        // Nothing is under way; what is not the walk's own is charged when a lookup ends.
+        let spent = network.with(slot, |_, node| node.walk.spent().messages);
+        assert_eq!(spent, Some(u64::from(sent)));
+    }
+}
 
 #[test]
 fn a_sweep_sees_98_percent_where_uniform_walks_see_86() {
@@ -90,8 +120,8 @@ fn liars_sybils_and_clients_stay_within_their_share() {
 fn a_seed_decides_everything() {
     let config = steady::Config {
         nodes: 60,
-        warm_up: std::time::Duration::from_secs(600),
-        span: std::time::Duration::from_secs(3_600),
+        warm_up: Duration::from_secs(600),
+        span: Duration::from_secs(3_600),
         ..steady::Config::gate()
     };
     for who in [Who::Ours, Who::Kad, Who::Py] {

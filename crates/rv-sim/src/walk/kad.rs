@@ -17,6 +17,9 @@
 //!
 //! Where a budget is set, the pause between bootstraps is what their messages have to be spread
 //! over; an application can set it (`behaviour.rs:414`).
+//!
+//! Inside the behaviour of `dht-walk` it is [`prepared`](Kad::prepared): who is connected is told
+//! of and not inserted (`behaviour.rs:1372`), and no bootstrap is periodic (`behaviour.rs:414`).
 
 mod bucket;
 mod query;
@@ -44,6 +47,15 @@ pub struct Kad {
     periodic_at: Time,
     throttled_at: Option<Time>,
     queries: u32,
+    /// None: who is connected is inserted.
+    told: Option<Told>,
+}
+
+/// What a prepared kad tells.
+#[derive(Debug, Default)]
+struct Told {
+    routable: VecDeque<Contact>,
+    lookups: VecDeque<(Peer, u32)>,
 }
 
 /// How the model paces its bootstraps.
@@ -53,6 +65,8 @@ pub enum Pause {
     Every(Duration),
     /// So that so many messages an hour are spent.
     MessagesPerHour(u32),
+    /// None but those of a table with few entries.
+    Never,
 }
 
 impl Pause {
@@ -66,6 +80,7 @@ impl Pause {
     pub(crate) fn after(self, began_at: Time, messages: u32) -> Time {
         match self {
             Self::Every(pause) => began_at.saturating_add(pause),
+            Self::Never => Time::from_millis(u64::MAX),
             Self::MessagesPerHour(budget) => {
                 let millis = u64::from(messages) * 3_600_000 / u64::from(budget.max(1));
                 began_at.saturating_add(Duration::from_millis(millis))
@@ -95,6 +110,8 @@ pub enum KadId {
 struct Bootstrap {
     began_at: Time,
     messages: u32,
+    /// Of the lookup that runs.
+    requests: u32,
     nth: u32,
     query: Query,
     is_own: bool,
@@ -125,6 +142,11 @@ impl Kad {
         let Some(cpl) = self.cpl(there) else {
             return;
         };
+        if let Some(told) = &mut self.told {
+            told.routable.push_back(contact.clone());
+            self.bucket_mut(cpl).reconnected(now, there);
+            return;
+        }
         match self.bucket_mut(cpl).connected(now, contact) {
             Inserted::New => self.on_low_peers(now),
             Inserted::Full | Inserted::Known => {}
@@ -136,6 +158,51 @@ impl Kad {
                 self.outputs.push_back(Request { id, contact, what });
             }
         }
+    }
+
+    /// A kad as `dht_walk::swarm::prepare` leaves it.
+    pub(super) fn prepared(now: Time, local: &Contact, seed: [u8; 32]) -> Self {
+        let bootstrap = &[];
+        let mut kad = Self::join(now, &Pause::Never, local, Start { seed, bootstrap });
+        kad.told = Some(Told::default());
+        kad.throttled_at = None;
+        kad
+    }
+
+    /// An application adds a peer that is connected; says whether it is an entry.
+    pub(super) fn insert(&mut self, now: Time, contact: &Contact) -> bool {
+        let Some(cpl) = self.cpl(head(contact.peer.key())) else {
+            return false;
+        };
+        match self.bucket_mut(cpl).connected(now, contact) {
+            Inserted::New => {
+                self.on_low_peers(now);
+                true
+            }
+            Inserted::Known => true,
+            Inserted::Full | Inserted::Pending { .. } => {
+                self.remove(&contact.peer);
+                false
+            }
+        }
+    }
+
+    /// An application removes a peer.
+    pub(super) fn remove(&mut self, peer: &Peer) {
+        let there = head(peer.key());
+        if let Some(cpl) = self.cpl(there) {
+            self.bucket_mut(cpl).remove(there);
+        }
+    }
+
+    /// A peer that is connected and could be inserted.
+    pub(super) fn next_routable(&mut self) -> Option<Contact> {
+        self.told.as_mut()?.routable.pop_front()
+    }
+
+    /// What a lookup of a bootstrap that ended was for, and its requests.
+    pub(super) fn next_lookup(&mut self) -> Option<(Peer, u32)> {
+        self.told.as_mut()?.lookups.pop_front()
     }
 
     fn on_low_peers(&mut self, now: Time) {
@@ -184,6 +251,7 @@ impl Kad {
         self.bootstrap = Some(Bootstrap {
             began_at: now,
             messages: 0,
+            requests: 0,
             nth: self.queries,
             query,
             is_own: true,
@@ -223,6 +291,7 @@ impl Kad {
             match next {
                 Next::Ask(contact) => {
                     run.messages += 1;
+                    run.requests += 1;
                     let peer = head(contact.peer.key());
                     let id = KadId::Query {
                         query: run.nth,
@@ -241,6 +310,11 @@ impl Kad {
         let Some(run) = &mut self.bootstrap else {
             return;
         };
+        let requests = std::mem::take(&mut run.requests);
+        if let Some(told) = &mut self.told {
+            let target = run.query.target.as_peer().clone();
+            told.lookups.push_back((target, requests));
+        }
         if std::mem::take(&mut run.is_own) && !is_late {
             let targets = self.bucket_targets();
             if let Some(run) = &mut self.bootstrap {
@@ -281,6 +355,7 @@ impl Model for Kad {
             periodic_at: settings.after(now, 1),
             throttled_at: None,
             queries: 0,
+            told: None,
         };
         for contact in start.bootstrap {
             if let Some(cpl) = kad.cpl(head(contact.peer.key())) {

@@ -131,6 +131,13 @@ impl Bucket {
         true
     }
 
+    /// An application removes a peer.
+    pub(super) fn remove(&mut self, there: u64) {
+        let is_it = |contact: &Contact| head(contact.peer.key()) == there;
+        self.entries.retain(|entry| !is_it(&entry.contact));
+        self.pending.take_if(|pending| is_it(&pending.contact));
+    }
+
     /// Gives whoever has waited long enough its place.
     pub(super) fn apply_pending(&mut self, now: Time) {
         let is_due = |pending: &mut Pending| pending.replaces_at <= now;
