@@ -185,7 +185,9 @@ pub(crate) fn sim(arguments: &[&str]) -> Result<()> {
 /// # Errors
 /// When a build or the load generator fails.
 pub(crate) fn bench(arguments: &[&str]) -> Result<()> {
-    peers::run_go()?;
+    if arguments.first() != Some(&"walk") {
+        peers::run_go()?;
+    }
     execute(&mut cargo([
         "build",
         "--release",

@@ -1,0 +1,50 @@
+//! The same scene in the simulator.
+
+use std::time::Duration;
+
+use dht_walk::{AddressPolicy, Config, Peer};
+use rv_sim::walk::{Conditions, Kad, Model, Network, Pause, Wrapped};
+
+use super::measured::Figures;
+use super::{Scene, Who};
+
+/// One machine: next to no way, and nothing is lost.
+const LOOPBACK: Conditions = Conditions {
+    round_trip_min: Duration::ZERO,
+    round_trip_max: Duration::from_millis(1),
+    lost_of_10000: 0,
+    ..Conditions::CALM
+};
+
+/// Runs the scene in a network of this seed.
+pub(crate) fn run(who: Who, scene: &Scene, seed: u64) -> Figures {
+    match who {
+        Who::Kad => watch::<Kad>(scene, seed, Pause::Every(scene.bootstrap_every)),
+        Who::Ours => watch::<Wrapped>(scene, seed, settings()),
+    }
+}
+
+/// The core as the real swarms have it.
+fn settings() -> Config {
+    Config {
+        addresses: AddressPolicy::Any,
+        ..Config::default()
+    }
+}
+
+fn watch<M: Model>(scene: &Scene, seed: u64, settings: M::Settings) -> Figures {
+    let mut network = Network::<M>::new(seed, settings, LOOPBACK);
+    network.found(1);
+    network.populate(scene.nodes.saturating_sub(1), scene.arrival);
+    network.run(scene.span);
+    let tables: Vec<(Peer, Vec<Peer>)> = network
+        .serving()
+        .filter_map(|(_, node)| {
+            let mut entries = Vec::new();
+            let model = node.model.as_ref()?;
+            model.entries(&mut |contact| entries.push(contact.peer.clone()));
+            Some((node.contact.peer.clone(), entries))
+        })
+        .collect();
+    Figures::of(&tables, network.tally().messages)
+}
