@@ -61,3 +61,15 @@ fn walk_with_kad_fills_a_table_and_drops_who_left() {
     assert_eq!(filled, "kad has 9 entries, and each of them has answered");
     assert!(spent.starts_with("all that took "), "{printed}");
 }
+
+#[test]
+fn kad_network_says_where_it_is_and_ends_with_its_stdin() {
+    let printed = run("kad_network");
+    let lines: Vec<&str> = printed.lines().collect();
+    let [line] = lines[..] else {
+        panic!("{printed}");
+    };
+    let started = "50 nodes, one of them at /ip4/127.0.0.1/tcp/";
+    assert!(line.starts_with(started), "{printed}");
+    assert!(line.contains("/p2p/12D3KooW"), "{printed}");
+}

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
+pub(crate) mod dht;
 pub(crate) mod raw;
 pub(crate) mod stock;
 pub(crate) mod terminal;

@@ -153,11 +153,28 @@ impl Node {
     /// The next thing that the walk tells.
     pub(super) async fn next(&mut self) -> Event {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.next_or_idle().await {
                 return event;
             }
+        }
+    }
+
+    /// Ends what kad looks up by itself; says whether there was anything.
+    pub(super) fn end_bootstraps(&mut self) -> bool {
+        let mut is_any = false;
+        for mut query in self.walk().iter_queries_mut() {
+            query.finish();
+            is_any = true;
+        }
+        is_any
+    }
+
+    /// The next thing that the walk tells, or nothing where something else happened.
+    pub(super) async fn next_or_idle(&mut self) -> Option<Event> {
+        if self.events.is_empty() {
             self.step().await;
         }
+        self.events.pop_front()
     }
 
     fn is_settled(&self) -> bool {

@@ -72,11 +72,11 @@ impl Size {
 }
 
 impl Expected {
-    pub(super) fn new(lookups: u32, per_lookup: u64, estimate: Option<Estimate>) -> Self {
+    pub(super) fn new(lookups: u32, messages: u64, estimate: Option<Estimate>) -> Self {
         Self {
             event: "expected",
             lookups,
-            messages: u64::from(lookups) * per_lookup,
+            messages,
             size: estimate.into(),
         }
     }

@@ -28,6 +28,14 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// How often the bootstrap peers are tried that are connected and do not answer.
 const JOINS_MAX: usize = 3;
 
+/// A kad with fewer entries bootstraps by itself after each new one, half a second later, which
+/// nobody can switch off. Its messages are none of a sweep's, so that is ended first.
+const BOOTSTRAP_ENTRIES: usize = 20;
+const BOOTSTRAP_PAUSE: Duration = Duration::from_millis(600);
+
+/// How often it is looked whether that is over.
+const TICK: Duration = Duration::from_millis(50);
+
 /// The part of the network of which a sweep with 2 N / k lookups is told, by measure, is 98%.
 const VISITS: f64 = 2.0;
 
@@ -52,6 +60,7 @@ pub(super) async fn run(
         ends_at: Instant::now() + args.deadline.unwrap_or(DEADLINE),
         seen: BTreeSet::new(),
         lookups: 0,
+        requests: 0,
         recaptured: 0.0,
         curve: Vec::new(),
     };
@@ -117,6 +126,8 @@ struct Tour {
     ends_at: Instant,
     seen: BTreeSet<PeerId>,
     lookups: u64,
+    /// Of the lookups.
+    requests: u64,
     /// How many of a sweep's peers were known before it: at least as much had been seen.
     recaptured: f64,
     /// How many were seen, over messages.
@@ -127,8 +138,10 @@ impl Tour {
     async fn look_around(&mut self) -> Result<End, Failure> {
         let troubles = self.node.connect().await?;
         self.progress.beside(|| trouble::tell(&troubles));
-        self.join().await?;
-        let per_lookup = self.messages().div_ceil(self.lookups.max(1)).max(1);
+        if let Some(end) = self.join().await? {
+            return Ok(end);
+        }
+        let per_lookup = self.requests.div_ceil(self.lookups.max(1)).max(1);
         loop {
             let affordable = self.budget.saturating_sub(self.messages()) / per_lookup;
             let Some(affordable) = NonZero::new(affordable) else {
@@ -142,17 +155,33 @@ impl Tour {
         }
     }
 
-    /// Waits until the first refresh has filled the table.
-    async fn join(&mut self) -> Result<(), Failure> {
-        let mut tries = 1;
+    /// Waits until the first refresh has filled the table, and ends kad's own bootstrap; says
+    /// whether the budget ended before.
+    async fn join(&mut self) -> Result<Option<End>, Failure> {
+        let (mut tries, mut is_refreshed) = (1, false);
+        let mut quiet_at = Instant::now();
         loop {
-            let event = self.node.next().await;
+            if is_refreshed && self.node.end_bootstraps() {
+                quiet_at = Instant::now() + BOOTSTRAP_PAUSE;
+            } else if is_refreshed && Instant::now() >= quiet_at {
+                return Ok(None);
+            }
+            let wake_at = quiet_at.max(Instant::now() + TICK);
+            let Ok(Some(event)) = timeout_at(wake_at, self.node.next_or_idle()).await else {
+                continue;
+            };
             self.note(&event);
+            let entries = self.node.walk().table().len();
+            if matches!(event, Event::Admitted(_)) && entries <= BOOTSTRAP_ENTRIES {
+                quiet_at = Instant::now() + BOOTSTRAP_PAUSE;
+            }
             self.say("joining");
+            if self.messages() >= self.budget {
+                return Ok(Some(End::Budget));
+            }
             let Event::Finished(report) = event else {
                 continue;
             };
-            let is_refresh = matches!(report.kind, RoundKind::Refresh { .. });
             match report.end {
                 RoundEnd::NobodyToAsk if tries < JOINS_MAX => {
                     tries += 1;
@@ -165,8 +194,7 @@ impl Tour {
                     );
                     return Err(Failure::new(Exit::Unreachable, silent));
                 }
-                _ if is_refresh => return Ok(()),
-                _ => {}
+                _ => is_refreshed |= matches!(report.kind, RoundKind::Refresh { .. }),
             }
         }
     }
@@ -176,7 +204,8 @@ impl Tour {
         let (before, messages) = (self.seen.clone(), self.messages());
         let done = self.lookups;
         let estimate = self.estimate();
-        let expected = Expected::new(lookups, per_lookup, estimate);
+        let expected = u64::from(lookups) * per_lookup + self.entries_missing();
+        let expected = Expected::new(lookups, expected, estimate);
         self.progress.beside(|| expected.print(self.form))?;
         let time_left = self.ends_at.saturating_duration_since(Instant::now());
         let walk = self.node.walk();
@@ -233,8 +262,12 @@ impl Tour {
     /// Takes note of who was seen.
     fn note(&mut self, event: &Event) {
         match event {
+            Event::Admitted(peer) => {
+                self.seen.insert(peer.id());
+            }
             Event::LookupEnded { report, .. } => {
                 self.lookups += 1;
+                self.requests += u64::from(report.requests);
                 self.seen.extend(report.closest.iter().copied());
             }
             Event::Finished(report) => {
@@ -303,6 +336,20 @@ impl Tour {
         let lookups = VISITS * peers / f64::from(u32::try_from(bucket_size).unwrap_or(1));
         let max = u32::try_from(Targets::SLICES_MAX).unwrap_or(u32::MAX);
         lookups.ceil().clamp(LOOKUPS_MIN, f64::from(max)) as u64
+    }
+
+    /// Entries that the table can still get: each is asked before it becomes one.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a bucket's size at the most"
+    )]
+    fn entries_missing(&mut self) -> u64 {
+        let health = self.node.walk().health();
+        let buckets = health.buckets().iter();
+        let missing =
+            buckets.map(|it| (it.expected.ceil() as u64).saturating_sub(it.entries as u64));
+        missing.sum()
     }
 
     /// The results.
