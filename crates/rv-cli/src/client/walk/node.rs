@@ -199,11 +199,11 @@ impl Node {
             })) => {
                 self.identified.insert(peer_id);
             }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                if self.bootstrap.contains(&peer_id) {
-                    self.connected.insert(peer_id);
-                    self.troubles.remove(&peer_id);
-                }
+            SwarmEvent::ConnectionEstablished { peer_id, .. }
+                if self.bootstrap.contains(&peer_id) =>
+            {
+                self.connected.insert(peer_id);
+                self.troubles.remove(&peer_id);
             }
             SwarmEvent::OutgoingConnectionError {
                 peer_id: Some(peer),
