@@ -1,5 +1,5 @@
-//! A Kademlia network on loopback, to walk in: stock nodes of libp2p-kad, each of which knows others
-//! as after a while of running.
+//! A Kademlia network on loopback, to walk in: stock nodes of libp2p-kad, each of which knows
+//! others as after a while of running.
 //!
 //! It prints where one of them is, and ends at the end of stdin (Ctrl-D), at Ctrl-C, or by itself
 //! after ten minutes.

@@ -21,8 +21,8 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Up to 2^14 shared targets, which is about 3 MB. Only networks of more than 300,000 peers have
-    /// fuller buckets beyond; those targets are made for one peer.
+    /// Up to 2^14 shared targets, which is about 3 MB. Only networks of more than 300,000 peers
+    /// have full buckets beyond; those targets are made for one peer.
     const SHARED_BITS_MAX: u8 = 14;
 
     pub(super) const fn new(targets: Targets) -> Self {

@@ -119,6 +119,16 @@ impl Network {
         }
     }
 
+    /// So many who do not exist, next to a peer.
+    pub(crate) fn near(&mut self, peer: &Peer, count: usize) -> Vec<Contact> {
+        let mut near = || {
+            self.invented += 1;
+            let target = self.random.in_bucket(peer.key(), Cpl::new(12));
+            contact(target.expect("a target").as_peer(), self.invented)
+        };
+        (0..count).map(|_| near()).collect()
+    }
+
     /// What comes back of a request; nothing where nothing ever does.
     fn answer(
         &mut self,

@@ -1,4 +1,4 @@
-//! What went wrong at a point or another peer: one sentence for a person, and the exit code with it.
+//! What went wrong at a point or another peer: a sentence for a person, and the exit code with it.
 
 use std::error::Error;
 use std::io;

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +17,8 @@ use super::{PATIENCE, alone};
 pub(crate) struct Terminal {
     child: Child,
     lines: Receiver<String>,
+    /// All that was written there, also what was overwritten.
+    written: Arc<Mutex<String>>,
 }
 
 impl Terminal {
@@ -44,16 +47,23 @@ impl Terminal {
         // The command holds the other side open, and with it our reading.
         drop(command);
         let (sender, lines) = channel();
+        let written = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&written);
         std::thread::spawn(move || {
             // At the end of the other side reading fails, which is our end too.
             for line in BufReader::new(File::from(ours))
                 .lines()
                 .map_while(Result::ok)
             {
+                all.lock().expect("nobody panics with it").push_str(&line);
                 let _ = sender.send(seen(&line));
             }
         });
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            written,
+        }
     }
 
     /// The next line as it is to be seen, without what was overwritten.
@@ -64,6 +74,14 @@ impl Terminal {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// All that was written, and the exit code, when it has ended.
+    pub(crate) fn written(self) -> (String, Option<i32>) {
+        let written = Arc::clone(&self.written);
+        let (_, code) = self.wait();
+        let written = written.lock().expect("nobody panics with it").clone();
+        (written, code)
     }
 
     /// The rest of the lines and the exit code, when it has ended.

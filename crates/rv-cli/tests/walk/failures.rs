@@ -1,6 +1,9 @@
 //! Each exit code, and the sentence with it.
 
+use std::net::TcpListener;
+
 use libp2p::PeerId;
+use rustix::process::Signal;
 
 use crate::common::Rv;
 use crate::common::dht::Dht;
@@ -104,4 +107,30 @@ fn a_graph_that_cannot_be_written_is_told_after_the_results() {
     let wanted = "rv: cannot write none/g.svg: ";
     assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
     assert_eq!(ended.stdout.len(), 6, "{:?}", ended.stdout);
+}
+
+#[test]
+fn a_signal_ends_it_also_while_it_connects() {
+    // Takes connections, and says nothing on them.
+    let hung = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = hung.local_addr().expect("bound").port();
+    let at = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", PeerId::random());
+    for (way, last) in [
+        (&[][..], "walk\tstopped\t-\t0\t"),
+        (&["--crawl"], "crawl\tstopped\t1\t0\t"),
+    ] {
+        let folder = tempfile::tempdir().expect("folder");
+        let walk = start(folder.path(), &at, way);
+        let (_open, _) = hung.accept().expect("it connects");
+        walk.signal(Signal::INT);
+        let ended = walk.wait();
+        assert_eq!(ended.code, Some(7), "{}", ended.stderr);
+        let line = ended.stdout.last().expect("a line");
+        assert!(line.starts_with(last), "{line}");
+        assert!(
+            ended.stderr.contains("it was interrupted"),
+            "{}",
+            ended.stderr
+        );
+    }
 }

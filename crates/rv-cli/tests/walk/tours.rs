@@ -149,3 +149,32 @@ fn a_person_sees_a_table_and_sentences() {
         "{last}"
     );
 }
+
+#[test]
+fn a_person_sees_how_far_it_is() {
+    let dht = Dht::start(NODES, 0);
+    let folder = tempfile::tempdir().expect("folder");
+    let entrance = dht.entrance();
+    let walk = Terminal::start(folder.path(), &["walk", "--bootstrap", &entrance]);
+    let (written, code) = walk.written();
+    assert_eq!(code, Some(0), "{written}");
+    for wanted in [
+        "joining by 1 peer",
+        " peers seen, ",
+        " lookups: ",
+        " messages (",
+    ] {
+        assert!(written.contains(wanted), "{wanted:?}: {written}");
+    }
+    let args = ["walk", "--crawl", "--bootstrap", &entrance];
+    let (written, code) = Terminal::start(folder.path(), &args).written();
+    assert_eq!(code, Some(0), "{written}");
+    for wanted in [
+        "connecting to 1 peer",
+        "crawling: ",
+        " known, ",
+        " messages (",
+    ] {
+        assert!(written.contains(wanted), "{wanted:?}: {written}");
+    }
+}

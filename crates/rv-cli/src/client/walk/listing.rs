@@ -50,9 +50,11 @@ pub(super) async fn run(
     let mut node = Node::start(bootstrap, &args.protocol, config).await?;
     let troubles = tokio::select! {
         biased;
-        Ok(()) = &mut end => Vec::new(),
-        troubles = node.connect() => troubles?,
+        Ok(()) = &mut end => None,
+        troubles = node.connect() => Some(troubles?),
     };
+    let is_stopped = troubles.is_none();
+    let troubles = troubles.unwrap_or_default();
     progress.beside(|| trouble::tell(&troubles));
     if let (Some(state), Some(path)) = (&before, &args.resume) {
         let known = text::count(state.peers.len(), "peer");
@@ -68,7 +70,13 @@ pub(super) async fn run(
         progress,
         curves: [Vec::new(), Vec::new()],
     };
-    crawl.follow(args.resume.as_deref(), end).await?;
+    if is_stopped {
+        crawl.crawler.stop();
+    }
+    let path = args.resume.as_deref();
+    let followed = crawl.follow(path, end, is_stopped).await;
+    crawl.save(path)?;
+    followed?;
     crawl.tell(args)
 }
 
@@ -109,19 +117,19 @@ struct Crawl {
 }
 
 impl Crawl {
-    /// Tells of each peer, until the crawl is over.
+    /// Tells of each peer, until the crawl is over. `end` is not asked again once it was told.
     async fn follow(
         &mut self,
         path: Option<&Path>,
         mut end: oneshot::Receiver<()>,
+        mut is_stopped: bool,
     ) -> Result<(), Failure> {
         let mut save_at = Instant::now() + SAVE_INTERVAL;
-        let mut is_ending = false;
         loop {
             tokio::select! {
                 biased;
-                Ok(()) = &mut end, if !is_ending => {
-                    is_ending = true;
+                Ok(()) = &mut end, if !is_stopped => {
+                    is_stopped = true;
                     self.crawler.stop();
                 }
                 event = self.crawler.next() => match event {
@@ -133,7 +141,7 @@ impl Crawl {
                         self.note();
                     }
                     Some(_) => {}
-                    None => break,
+                    None => return Ok(()),
                 },
                 () = self.node.step() => {}
                 () = tokio::time::sleep_until(save_at), if path.is_some() => {
@@ -144,7 +152,6 @@ impl Crawl {
                 }
             }
         }
-        self.save(path)
     }
 
     fn save(&self, path: Option<&Path>) -> Result<(), Failure> {
@@ -162,13 +169,9 @@ impl Crawl {
             known.push((counts.messages, counts.known));
             answered.push((counts.messages, counts.answered));
         }
-        let peers = text::count(counts.known, "peer");
         let line = format!(
-            "crawling: {peers} known, {} answered, {} silent, {} to be asked, {} messages",
-            counts.answered,
-            counts.silent,
-            counts.waiting(),
-            counts.messages,
+            "crawling: {} known, {} answered, {} silent, {} messages",
+            counts.known, counts.answered, counts.silent, counts.messages,
         );
         self.progress.say(line);
     }
