@@ -25,7 +25,7 @@ async fn a_refresh_reports_per_bucket_what_it_asked_found_admitted_evicted_and_w
         client.with(to_client).await;
     }
     let known: Vec<&Node<Stock>> = nodes[..1].iter().chain(&clients).collect();
-    let ours = ours_knowing(by_hand(), &known, |walk| {
+    let ours = ours_knowing(by_hand(), known, |walk| {
         walk.refresh(true).expect("nothing waits");
     })
     .await;

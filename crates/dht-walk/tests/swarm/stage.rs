@@ -374,9 +374,9 @@ pub(crate) async fn ours(config: Config) -> Node<Ours> {
 
 /// A node of ours around a kad that was told of these peers already, and what is done with it
 /// before anything else happens.
-pub(crate) async fn ours_knowing(
+pub(crate) async fn ours_knowing<'a>(
     config: Config,
-    nodes: &[&Node<Stock>],
+    nodes: impl IntoIterator<Item = &'a Node<Stock>>,
     first: impl FnOnce(&mut Behaviour<MemoryStore>),
 ) -> Node<Ours> {
     Node::start(200, |key| {
