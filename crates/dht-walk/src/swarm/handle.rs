@@ -122,8 +122,8 @@ async fn call<M, T>(
 impl Query for Handle {
     type Error = HandleError;
 
-    /// A request ends after [`request_timeout`](crate::LookupConfig::request_timeout) at the latest,
-    /// counted from when it was its turn: as [`Unreachable`](Failure::Unreachable) where the peer
+    /// A request ends after [`request_timeout`](crate::LookupConfig::request_timeout), counted from
+    /// when it was its turn: as [`Unreachable`](Failure::Unreachable) where the peer
     /// was not connected by then, else as [`TimedOut`](Failure::TimedOut). Where the contact has no
     /// address, the peer must be connected, or known to the kad or another behaviour.
     async fn find_node(&self, contact: Contact, target: Target) -> Result<Vec<Contact>, Failure> {
@@ -135,9 +135,9 @@ impl Query for Handle {
         self.run(ask).await.unwrap_or(Err(Failure::Broken))
     }
 
-    /// Begins with the nearest entries of the table; where these are fewer than a bucket has places,
-    /// also with connected peers that serve the DHT, and where there is nobody at all, with the
-    /// bootstrap peers of the behaviour.
+    /// Begins with the nearest entries of the table; where these are fewer than a bucket has
+    /// places, also with connected peers that serve the DHT, and where there is nobody at all, with
+    /// the bootstrap peers of the behaviour.
     async fn closest(&self, target: Target, progress: Progress) -> Result<Found, HandleError> {
         let look_up = |reply| Errand::LookUp {
             target,
@@ -147,9 +147,9 @@ impl Query for Handle {
         self.run(look_up).await?
     }
 
-    /// [`Known`](SeedSource::Known) peers are the entries of the table,
-    /// [`Connected`](SeedSource::Connected) ones serve the DHT, [`Bootstrap`](SeedSource::Bootstrap)
-    /// ones are the behaviour's. A snapshot it has none.
+    /// [`Known`](SeedSource::Known) peers are the entries of the table, those that are
+    /// [`Connected`](SeedSource::Connected) serve the DHT, and [`Bootstrap`](SeedSource::Bootstrap)
+    /// has the behaviour's list. There is no snapshot.
     async fn seeds(&self, source: SeedSource) -> Vec<Contact> {
         match source {
             SeedSource::Snapshot => Vec::new(),

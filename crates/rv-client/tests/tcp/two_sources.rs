@@ -198,10 +198,10 @@ async fn points_that_do_not_answer_hold_up_no_walk_and_all_ends_at_the_deadline(
         .clone()
         .with_walk(Canned(Some(vec![contact.clone()])));
     let told = find(&walking, hasty).await;
-    assert!(
-        matches!(&told[..], [Ok(Sighting::Walked(it)), Err(SourceError::Deadline(_))] if *it == contact),
-        "{told:?}"
-    );
+    let [Ok(sighting), Err(SourceError::Deadline(_))] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*sighting, Sighting::Walked(contact));
 
     drop(behaviour);
     let told = find(&discovery.with_walk(Canned(None)), hasty).await;
