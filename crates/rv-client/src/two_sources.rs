@@ -146,7 +146,7 @@ impl Sighting {
 
 impl Discovery {
     /// With a DHT to fill up from: a [`RandomWalk`] over the handle of a
-    /// `dht_walk::swarm::Behaviour` or over a query of one's own, or anything else that gives peers.
+    /// `dht_walk::swarm::Behaviour`, over a query of one's own, or anything else that gives peers.
     ///
     /// Only [`find_or_walk`](Self::find_or_walk) uses it.
     #[must_use]
