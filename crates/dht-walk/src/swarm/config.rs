@@ -82,3 +82,25 @@ pub fn prepare(kad: &mut libp2p_kad::Config) {
     kad.set_kbucket_inserts(BucketInserts::Manual);
     kad.set_periodic_bootstrap_interval(None);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_that_lets_nothing_through_is_named() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let changes: [(&str, fn(&mut Config)); 5] = [
+            ("answer_bytes_max", |it| it.answer_bytes_max = 0),
+            ("handles.in_flight_max", |it| it.handles.in_flight_max = 0),
+            ("handles.per_peer_max", |it| it.handles.per_peer_max = 0),
+            ("handles.waiting_max", |it| it.handles.waiting_max = 0),
+            ("handles.lookups_max", |it| it.handles.lookups_max = 0),
+        ];
+        for (what, change) in changes {
+            let mut config = Config::default();
+            change(&mut config);
+            assert_eq!(config.validate(), Err(ConfigError::Zero { what }));
+        }
+    }
+}
