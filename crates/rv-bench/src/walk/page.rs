@@ -53,7 +53,8 @@ fn networks(rows: &[Row]) -> String {
         "+-",
         "model to real",
     ];
-    let figures: [(&str, fn(&Figures) -> f64); 3] = [
+    type Figure = (&'static str, fn(&Figures) -> f64);
+    let figures: [Figure; 3] = [
         ("coverage, %", |it| it.coverage * 100.0),
         ("fill, %", |it| it.fill * 100.0),
         ("messages of a node", |it| it.messages),
