@@ -63,7 +63,7 @@ pub struct Crawl {
     fresh: VecDeque<Peer>,
     /// Failed, and not to be asked again before this time. All pause equally long.
     failed: VecDeque<(Time, Peer)>,
-    /// Being asked; few, see [`CrawlConfig::in_flight_max`].
+    /// Being asked, with one request out at the most; [`CrawlConfig::in_flight_max`] bounds them.
     asking: BTreeMap<Peer, Asking>,
     /// Being asked, with no request out.
     ready: VecDeque<Peer>,
@@ -282,8 +282,7 @@ impl Crawl {
 
     /// Asks as many as the bounds allow.
     fn ask_all(&mut self, now: Time) {
-        while self.requests.len() < self.config.in_flight_max
-            && self.outputs.len() < Self::OUTPUTS_MAX
+        while self.outputs.len() < Self::OUTPUTS_MAX
             && self.budget.spent().messages < self.config.messages_max
         {
             let ready_at = self.budget.ready_at(now, 1, 0, Priority::Urgent);
