@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn a_bound_that_lets_nothing_through_is_named() {
         assert_eq!(Config::default().validate(), Ok(()));
-        let changes: [(&str, fn(&mut Config)); 5] = [
+        type Change = fn(&mut Config);
+        let changes: [(&str, Change); 5] = [
             ("answer_bytes_max", |it| it.answer_bytes_max = 0),
             ("handles.in_flight_max", |it| it.handles.in_flight_max = 0),
             ("handles.per_peer_max", |it| it.handles.per_peer_max = 0),

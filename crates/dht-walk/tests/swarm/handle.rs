@@ -137,7 +137,7 @@ async fn a_random_walk_over_a_handle_hears_of_the_whole_swarm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_walk_heard_counts_though_a_hung_peer_keeps_it_from_its_end() {
     let nodes = network(6).await;
-    let ours = ours_knowing(patient(), &[&nodes[0], &nodes[1], &nodes[2]], |_| ()).await;
+    let ours = ours_knowing(patient(), &nodes[..3], |_| ()).await;
     let handle = handle(&ours).await;
     hang(&handle, &nodes[4]).await;
     let mut config = dht_walk::Config {
@@ -332,7 +332,7 @@ async fn all_sent(node: &Node<Ours>, messages: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_swarm_is_gone_each_call_ends_with_an_error() {
     let nodes = network(1).await;
-    let ours = ours_knowing(patient(), &[&nodes[0]], |_| ()).await;
+    let ours = ours_knowing(patient(), &nodes, |_| ()).await;
     let (handle, target) = (handle(&ours).await, itself(&ours));
     hang(&handle, &nodes[0]).await;
     let (one, other) = (handle.clone(), handle.clone());
