@@ -25,7 +25,7 @@ mod wrapped;
 pub use census::{Census, Quality};
 pub use conditions::Conditions;
 pub use conduct::{Conduct, Lie};
-pub use kad::{Kad, KadId, Pause};
+pub use kad::{Kad, KadId, Lookups, Pause};
 pub use model::{Model, Request, Start, What};
 pub use network::{Network, Node, Tally};
 pub use ours::Ours;

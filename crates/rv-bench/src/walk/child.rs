@@ -87,8 +87,13 @@ pub(crate) fn serve(args: &Args) -> Result<()> {
 fn write(ran: &Ran) -> String {
     let Ran { figures, cost, .. } = ran;
     let mut text = format!(
-        "network {} {} {} {} {}\n",
-        figures.coverage, figures.fill, figures.messages, cost.cpu_ms, cost.resident_kib
+        "network {} {} {} {} {} {}\n",
+        figures.coverage,
+        figures.fill,
+        figures.messages,
+        figures.lookup,
+        cost.cpu_ms,
+        cost.resident_kib
     );
     for it in &ran.sweeps {
         let (slices, announced) = (it.announced.slices, it.announced.messages);
@@ -115,12 +120,13 @@ fn parse(text: &str) -> Option<Ran> {
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            ["network", coverage, fill, messages, cpu, resident] => {
+            ["network", coverage, fill, messages, lookup, cpu, resident] => {
                 has_figures = true;
                 ran.figures = Figures {
                     coverage: coverage.parse().ok()?,
                     fill: fill.parse().ok()?,
                     messages: messages.parse().ok()?,
+                    lookup: lookup.parse().ok()?,
                 };
                 ran.cost = Cost {
                     cpu_ms: cpu.parse().ok()?,
@@ -161,6 +167,7 @@ mod tests {
                 coverage: 0.5,
                 fill: 0.75,
                 messages: 100.25,
+                lookup: 20.5,
             },
             cost: Cost {
                 cpu_ms: 12.5,

@@ -1,6 +1,7 @@
 //! What a network came to: its tables and its messages.
 
 use dht_walk::Peer;
+use rv_sim::walk::Lookups;
 
 /// Entries of a bucket, at the most.
 const K: usize = 20;
@@ -14,6 +15,8 @@ pub(crate) struct Figures {
     pub(crate) fill: f64,
     /// FIND_NODE requests for each node.
     pub(crate) messages: f64,
+    /// FIND_NODE requests for each lookup, of those that ended.
+    pub(crate) lookup: f64,
 }
 
 /// Some networks alike: the mean of their figures, and how far they are spread.
@@ -25,15 +28,16 @@ pub(crate) struct Measured {
 }
 
 impl Figures {
-    const ALL: [fn(&mut Self) -> &mut f64; 3] = [
+    const ALL: [fn(&mut Self) -> &mut f64; 4] = [
         |it| &mut it.coverage,
         |it| &mut it.fill,
         |it| &mut it.messages,
+        |it| &mut it.lookup,
     ];
 
     /// The figures of these tables: each a node with its entries.
     #[expect(clippy::cast_precision_loss, reason = "a mean of some thousands")]
-    pub(crate) fn of(tables: &[(Peer, Vec<Peer>)], messages: u64) -> Self {
+    pub(crate) fn of(tables: &[(Peer, Vec<Peer>)], messages: u64, lookups: Lookups) -> Self {
         let nodes: Vec<&Peer> = tables.iter().map(|(peer, _)| peer).collect();
         let (mut entries, mut have, mut exist) = (0, 0, 0);
         for (local, table) in tables {
@@ -52,6 +56,7 @@ impl Figures {
             coverage: entries as f64 / others.max(1) as f64,
             fill: have as f64 / exist.max(1) as f64,
             messages: messages as f64 / count.max(1) as f64,
+            lookup: lookups.requests as f64 / lookups.ended.max(1) as f64,
         }
     }
 }
@@ -94,16 +99,24 @@ mod tests {
         let peers: Vec<Peer> = (0..10).map(|_| ids.uniform().as_peer().clone()).collect();
         let others =
             |peer: &Peer| -> Vec<Peer> { peers.iter().filter(|it| *it != peer).cloned().collect() };
+        let lookups = Lookups {
+            ended: 2,
+            requests: 40,
+        };
         let full: Vec<_> = peers.iter().map(|it| (it.clone(), others(it))).collect();
-        let figures = Figures::of(&full, 50);
+        let figures = Figures::of(&full, 50, lookups);
         let expected = Figures {
             coverage: 1.0,
             fill: 1.0,
             messages: 5.0,
+            lookup: 20.0,
         };
         assert_eq!(figures, expected);
         let empty: Vec<_> = peers.iter().map(|it| (it.clone(), Vec::new())).collect();
-        assert_eq!(Figures::of(&empty, 0), Figures::default());
+        assert_eq!(
+            Figures::of(&empty, 0, Lookups::default()),
+            Figures::default()
+        );
     }
 
     #[test]

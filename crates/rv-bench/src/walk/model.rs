@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dht_walk::{AddressPolicy, Config, Peer};
-use rv_sim::walk::{Conditions, Kad, Model, Network, Pause, Wrapped};
+use rv_sim::walk::{Conditions, Kad, Lookups, Model, Network, Pause, Wrapped};
 
 use super::measured::Figures;
 use super::{Scene, Who};
@@ -19,8 +19,11 @@ const LOOPBACK: Conditions = Conditions {
 /// Runs the scene in a network of this seed.
 pub(crate) fn run(who: Who, scene: &Scene, seed: u64) -> Figures {
     match who {
-        Who::Kad => watch::<Kad>(scene, seed, Pause::Every(scene.bootstrap_every)),
-        Who::Ours => watch::<Wrapped>(scene, seed, settings()),
+        Who::Kad => {
+            let pause = Pause::Every(scene.bootstrap_every);
+            watch(scene, seed, pause, Kad::lookups)
+        }
+        Who::Ours => watch(scene, seed, settings(), Wrapped::lookups),
     }
 }
 
@@ -32,7 +35,12 @@ fn settings() -> Config {
     }
 }
 
-fn watch<M: Model>(scene: &Scene, seed: u64, settings: M::Settings) -> Figures {
+fn watch<M: Model>(
+    scene: &Scene,
+    seed: u64,
+    settings: M::Settings,
+    lookups: impl Fn(&M) -> Lookups,
+) -> Figures {
     let mut network = Network::<M>::new(seed, settings, LOOPBACK);
     network.found(1);
     network.populate(scene.nodes.saturating_sub(1), scene.arrival);
@@ -46,5 +54,14 @@ fn watch<M: Model>(scene: &Scene, seed: u64, settings: M::Settings) -> Figures {
             Some((node.contact.peer.clone(), entries))
         })
         .collect();
-    Figures::of(&tables, network.tally().messages)
+    let mut all = Lookups::default();
+    for model in network
+        .serving()
+        .filter_map(|(_, node)| node.model.as_ref())
+    {
+        let Lookups { ended, requests } = lookups(model);
+        all.ended += ended;
+        all.requests += requests;
+    }
+    Figures::of(&tables, network.tally().messages, all)
 }

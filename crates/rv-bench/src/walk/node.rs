@@ -12,10 +12,11 @@ use dht_walk::{
 use futures::StreamExt as _;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
-use libp2p::kad::{self, InboundRequest, Mode};
+use libp2p::kad::{self, InboundRequest, Mode, QueryResult};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder};
 use libp2p::{identify, noise, tcp, yamux};
+use rv_sim::walk::Lookups;
 use tokio::sync::{mpsc, watch};
 
 /// The DHT of these networks.
@@ -44,6 +45,8 @@ pub(crate) struct Outcome {
     pub(crate) entries: Vec<Peer>,
     /// FIND_NODE requests that it was asked until then.
     pub(crate) asked: u64,
+    /// Its own lookups until then, those of a kad's bootstraps among them.
+    pub(crate) lookups: Lookups,
     pub(crate) sweep: Option<Sweep>,
     pub(crate) crawl: Option<CrawlCounts>,
 }
@@ -82,6 +85,8 @@ pub(crate) struct Ours {
 pub(crate) enum Told {
     /// A FIND_NODE of another node.
     Asked,
+    /// A lookup of so many requests ended.
+    Lookup(u32),
     /// A round ended.
     Ended(Box<Report>),
     Nothing,
@@ -93,6 +98,11 @@ impl Told {
             kad::Event::InboundRequest {
                 request: InboundRequest::FindNode { .. },
             } => Self::Asked,
+            kad::Event::OutboundQueryProgressed {
+                result: QueryResult::Bootstrap(_),
+                stats,
+                ..
+            } => Self::Lookup(stats.num_requests()),
             _ => Self::Nothing,
         }
     }
@@ -188,6 +198,9 @@ impl App for Ours {
                     .on_identified(peer_id, &info.protocols, &info.listen_addrs);
                 Told::Nothing
             }
+            OursEvent::Walk(Event::Walk(WalkEvent::LookupEnded { report, .. })) => {
+                Told::Lookup(report.requests)
+            }
             OursEvent::Walk(Event::Walk(WalkEvent::Finished(report))) => Told::Ended(report),
             OursEvent::Identify(_) | OursEvent::Walk(Event::Walk(_)) => Told::Nothing,
             OursEvent::Walk(Event::Kad(event)) => Told::of(&event),
@@ -258,13 +271,17 @@ impl<B: App> Node<B> {
         errand: Option<Errand>,
         mut phase: watch::Receiver<Phase>,
     ) -> Outcome {
-        let mut asked = 0;
+        let (mut asked, mut lookups) = (0, Lookups::default());
         let mut outcome = loop {
             tokio::select! {
                 biased;
                 // Who held the other end is gone, which is an end as well.
-                _ = phase.changed() => break self.outcome(asked),
-                told = self.next() => asked += u64::from(matches!(told, Told::Asked)),
+                _ = phase.changed() => break self.outcome(asked, lookups),
+                told = self.next() => match told {
+                    Told::Asked => asked += 1,
+                    Told::Lookup(requests) => lookups.add(requests),
+                    Told::Ended(_) | Told::Nothing => {}
+                },
             }
         };
         if let Some(Errand { is_crawler, done }) = errand {
@@ -325,7 +342,7 @@ impl<B: App> Node<B> {
         }
     }
 
-    fn outcome(&mut self, asked: u64) -> Outcome {
+    fn outcome(&mut self, asked: u64, lookups: Lookups) -> Outcome {
         let mut entries = Vec::new();
         for bucket in self.swarm.behaviour_mut().kad().kbuckets() {
             let held = bucket.iter().map(|it| Peer::new(*it.node.key.preimage()));
@@ -335,6 +352,7 @@ impl<B: App> Node<B> {
             peer: Peer::new(self.place.0),
             entries,
             asked,
+            lookups,
             sweep: None,
             crawl: None,
         }

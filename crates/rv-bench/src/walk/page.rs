@@ -53,10 +53,10 @@ fn networks(rows: &[Row]) -> String {
         "+-",
         "model to real",
     ];
-    type Figure = (&'static str, fn(&Figures) -> f64);
-    let figures: [Figure; 3] = [
+    let figures: [(&str, fn(&Figures) -> f64); 4] = [
         ("coverage, %", |it| it.coverage * 100.0),
         ("fill, %", |it| it.fill * 100.0),
+        ("messages of a lookup", |it| it.lookup),
         ("messages of a node", |it| it.messages),
     ];
     let mut lines = Vec::new();

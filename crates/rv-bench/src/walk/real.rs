@@ -1,6 +1,7 @@
 //! The scene among real swarms.
 
 use anyhow::{Context as _, Result};
+use rv_sim::walk::Lookups;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -26,13 +27,18 @@ pub(crate) fn run(who: Who, scene: &Scene, at_end: impl FnOnce() -> Result<()>) 
         Who::Ours => runtime.block_on(watch_all::<Ours>(scene, at_end)),
     }?;
     let asked = outcomes.iter().map(|it| it.asked).sum();
+    let mut lookups = Lookups::default();
+    for of_node in outcomes.iter().map(|it| it.lookups) {
+        lookups.ended += of_node.ended;
+        lookups.requests += of_node.requests;
+    }
     let sweeps = outcomes.iter().filter_map(|it| it.sweep).collect();
     let crawl = outcomes.iter().find_map(|it| it.crawl);
     let tables: Vec<_> = outcomes
         .into_iter()
         .map(|it| (it.peer, it.entries))
         .collect();
-    let figures = Figures::of(&tables, asked);
+    let figures = Figures::of(&tables, asked, lookups);
     Ok(Ran {
         figures,
         sweeps,

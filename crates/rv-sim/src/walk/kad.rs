@@ -47,8 +47,26 @@ pub struct Kad {
     periodic_at: Time,
     throttled_at: Option<Time>,
     queries: u32,
+    lookups: Lookups,
     /// None: who is connected is inserted.
     told: Option<Told>,
+}
+
+/// Lookups that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// How many.
+    pub ended: u64,
+    /// Their requests.
+    pub requests: u64,
+}
+
+impl Lookups {
+    /// One more.
+    pub fn add(&mut self, requests: u32) {
+        self.ended += 1;
+        self.requests += u64::from(requests);
+    }
 }
 
 /// What a prepared kad tells.
@@ -158,6 +176,11 @@ impl Kad {
                 self.outputs.push_back(Request { id, contact, what });
             }
         }
+    }
+
+    /// Lookups of bootstraps that ended.
+    pub fn lookups(&self) -> Lookups {
+        self.lookups
     }
 
     /// A kad as `dht_walk::swarm::prepare` leaves it.
@@ -311,6 +334,7 @@ impl Kad {
             return;
         };
         let requests = std::mem::take(&mut run.requests);
+        self.lookups.add(requests);
         if let Some(told) = &mut self.told {
             let target = run.query.target.as_peer().clone();
             told.lookups.push_back((target, requests));
@@ -355,6 +379,7 @@ impl Model for Kad {
             periodic_at: settings.after(now, 1),
             throttled_at: None,
             queries: 0,
+            lookups: Lookups::default(),
             told: None,
         };
         for contact in start.bootstrap {

@@ -4,9 +4,9 @@
 //! goes on: it bootstraps while it has fewer than twenty entries and one enters. Whom it meets by
 //! that is a candidate of the walk, and its lookups are charged to the walk's budget.
 
-use dht_walk::{Config, Contact, Failure, Key, Output, Peer, RequestId, Seed, Time, Walk};
+use dht_walk::{Config, Contact, Event, Failure, Key, Output, Peer, RequestId, Seed, Time, Walk};
 
-use crate::walk::kad::{Kad, KadId};
+use crate::walk::kad::{Kad, KadId, Lookups};
 use crate::walk::model::{Model, Request, Start, What};
 
 /// A node that runs the core around a kad.
@@ -15,6 +15,7 @@ pub struct Wrapped {
     /// The core.
     pub walk: Box<Walk>,
     kad: Kad,
+    lookups: Lookups,
 }
 
 /// Names a request of either.
@@ -27,6 +28,15 @@ pub enum WrappedId {
 }
 
 impl Wrapped {
+    /// Lookups that ended, those of the kad's bootstraps among them.
+    pub fn lookups(&self) -> Lookups {
+        let of_kad = self.kad.lookups();
+        Lookups {
+            ended: self.lookups.ended + of_kad.ended,
+            requests: self.lookups.requests + of_kad.requests,
+        }
+    }
+
     /// Tells the walk what the kad told.
     fn observe(&mut self, now: Time) {
         while let Some(contact) = self.kad.next_routable() {
@@ -49,7 +59,11 @@ impl Model for Wrapped {
         let mut walk = Box::new(walk.expect("the experiment's bounds make sense"));
         walk.set_bootstrap(now, start.bootstrap.to_vec());
         let kad = Kad::prepared(now, local, start.seed.map(|byte| !byte));
-        Self { walk, kad }
+        Self {
+            walk,
+            kad,
+            lookups: Lookups::default(),
+        }
     }
 
     fn wake(&mut self, now: Time) {
@@ -84,6 +98,9 @@ impl Model for Wrapped {
                     }
                 }
                 Output::Evict { peer, .. } => self.kad.remove(&peer),
+                Output::Event(Event::LookupEnded { report, .. }) => {
+                    self.lookups.add(report.requests);
+                }
                 Output::Cancel(_)
                 | Output::CancelLookup(_)
                 | Output::Event(_)
