@@ -41,7 +41,7 @@ fn who_is_being_dialled_is_not_dialled_for_another_request() {
     // Lookups learn of it, and want it too.
     let told = hand.contact(1);
     for (_, over, id) in asks {
-        hand.tell_of(0, over, id, &[told.clone()]);
+        hand.tell_of(0, over, id, std::slice::from_ref(&told));
     }
     assert_eq!(hand.did().dialled(), []);
     hand.dialled(1, 2);

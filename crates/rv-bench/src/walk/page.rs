@@ -41,6 +41,9 @@ pub(crate) fn page(rows: &[Row]) -> String {
         .fold(page, |page, (word, table)| page.replace(word, table))
 }
 
+/// One figure of all.
+type Figure = fn(&Figures) -> f64;
+
 /// Tables and messages, beside the models'.
 fn networks(rows: &[Row]) -> String {
     let headers = [
@@ -53,7 +56,7 @@ fn networks(rows: &[Row]) -> String {
         "+-",
         "model to real",
     ];
-    let figures: [(&str, fn(&Figures) -> f64); 4] = [
+    let figures: [(&str, Figure); 4] = [
         ("coverage, %", |it| it.coverage * 100.0),
         ("fill, %", |it| it.fill * 100.0),
         ("messages of a lookup", |it| it.lookup),
