@@ -37,6 +37,8 @@ pub(crate) struct Explore {
     interval: Duration,
     /// When each bucket was looked up last.
     refreshed_at: Vec<Option<Time>>,
+    /// The deepest bucket that is worth a lookup of its own, once the network's size is known.
+    depth: Option<Cpl>,
 }
 
 impl Explore {
@@ -48,7 +50,13 @@ impl Explore {
             next_at: now,
             interval,
             refreshed_at: Vec::new(),
+            depth: None,
         }
+    }
+
+    /// See [`Health::depth`]; as of the last refresh.
+    pub(crate) const fn depth(&self) -> Option<Cpl> {
+        self.depth
     }
 
     pub(crate) const fn due_at(&self) -> Time {
@@ -70,6 +78,7 @@ impl Explore {
 
     /// A refresh ended. `has_gained` where the table has more live peers than before.
     pub(crate) fn ended(&mut self, now: Time, health: &Health, has_gained: bool, rng: &mut Rng) {
+        self.depth = health.estimate().map(|_| health.depth());
         self.interval = if !health.is_whole() && has_gained {
             self.config.interval_min
         } else {

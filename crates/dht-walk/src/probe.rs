@@ -25,6 +25,9 @@ pub(crate) struct Probe {
     /// comes.
     quiet: Turns,
     retries: Turns,
+    suspects: Turns,
+    /// How long an entry goes unchecked at present.
+    interval: Duration,
     loss: LossRate,
 }
 
@@ -63,11 +66,16 @@ pub(crate) enum Struck {
 }
 
 impl Probe {
+    /// How often an entry may be checked in one interval because it is suspected.
+    const SUSPECTS_PER_INTERVAL: u32 = 4;
+
     pub(crate) fn new(config: CheckConfig) -> Self {
         Self {
             config,
             quiet: Turns::default(),
             retries: Turns::default(),
+            suspects: Turns::default(),
+            interval: config.interval_min,
             loss: LossRate::new(),
         }
     }
@@ -78,7 +86,27 @@ impl Probe {
             Check::InFlight => {}
             Check::Quiet(at) => self.quiet.insert(at, entry.peer.clone()),
             Check::Retry(at) => self.retries.insert(at, entry.peer.clone()),
+            Check::Suspected(at) => self.suspects.insert(at, entry.peer.clone()),
         }
+    }
+
+    /// Whether the entry may be suspected: it waits for its turn, and was not heard for a while.
+    /// Whoever leaves live peers out of his answers has them checked that much more often.
+    pub(crate) fn may_suspect(&self, now: Time, entry: &Entry) -> bool {
+        let fresh = self.interval / Self::SUSPECTS_PER_INTERVAL;
+        matches!(entry.check, Check::Quiet(_)) && entry.heard_at.saturating_add(fresh) <= now
+    }
+
+    /// The entry is checked before those that nobody suspects.
+    pub(crate) fn suspect(&mut self, now: Time, entry: &mut Entry) {
+        self.unqueue(entry);
+        entry.check = Check::Suspected(now);
+        self.suspects.insert(now, entry.peer.clone());
+    }
+
+    /// The suspect that waits longest.
+    pub(crate) fn suspect_due(&self, now: Time) -> Option<&Peer> {
+        self.suspects.due(now).map(|(_, peer)| peer)
     }
 
     /// The entry left the table.
@@ -92,7 +120,7 @@ impl Probe {
             .survived(now, now.saturating_since(entry.heard_at));
         entry.heard_at = entry.heard_at.max(now);
         entry.strikes = 0;
-        if let Check::Retry(_) = entry.check {
+        if let Check::Retry(_) | Check::Suspected(_) = entry.check {
             self.unqueue(entry);
             self.queue_quiet(entry);
         }
@@ -201,7 +229,8 @@ impl Probe {
         let entries = u64::try_from(entries).unwrap_or(u64::MAX);
         let afforded = entries.saturating_mul(3_600_000) / u64::from(per_hour.max(1));
         let wanted = wanted.clamp(self.config.interval_min, self.config.interval_max);
-        wanted.max(Duration::from_millis(afforded))
+        self.interval = wanted.max(Duration::from_millis(afforded));
+        self.interval
     }
 
     /// How long it takes to be sure that a peer is dead.
@@ -235,6 +264,7 @@ impl Probe {
             Check::InFlight => {}
             Check::Quiet(at) => self.quiet.remove(at, entry.peer.clone()),
             Check::Retry(at) => self.retries.remove(at, entry.peer.clone()),
+            Check::Suspected(at) => self.suspects.remove(at, entry.peer.clone()),
         }
     }
 }

@@ -72,6 +72,8 @@ pub(crate) enum Check {
     /// Queued under this time, which may be earlier than when it was heard last.
     Quiet(Time),
     Retry(Time),
+    /// Somebody who should know of it does not, as was heard at this time.
+    Suspected(Time),
 }
 
 /// Hashes of an answer and of the question.
@@ -239,6 +241,19 @@ impl Table {
             }
             near.extend(bucket.from(here));
         }
+    }
+
+    /// The entries no farther from a position than that, both by their heads.
+    pub(crate) fn within(&self, here: u64, farthest: u64) -> impl Iterator<Item = &Entry> {
+        let at = (self.local.prefix() ^ here).leading_zeros() as usize;
+        let shared = farthest.leading_zeros() as usize;
+        // All that share so many bits with the position are in its bucket, unless they share as
+        // many with us.
+        let count = if shared > at { 1 } else { usize::MAX };
+        let buckets = self.buckets.iter().skip(shared.min(at)).take(count);
+        let entries = buckets.flat_map(move |bucket| bucket.from(here));
+        let near = entries.filter(move |(distance, _)| *distance <= farthest);
+        near.map(|(_, entry)| entry)
     }
 
     /// How many entries are nearer to us than this peer.

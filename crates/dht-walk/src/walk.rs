@@ -9,6 +9,7 @@ mod entries;
 mod forecast;
 mod lookups;
 mod rounds;
+mod suspects;
 mod tend;
 mod views;
 
@@ -86,8 +87,8 @@ struct Request {
     contact: Contact,
     sent_at: Time,
     what_for: WhatFor,
-    /// Of the target.
-    question: u32,
+    /// The head of the target's position.
+    target: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,12 +250,11 @@ impl Walk {
         let with_dial = !self.connected.contains(&contact.peer);
         self.budget.take(with_dial);
         let id = RequestId(self.next_id());
-        let question = entries::fold(target.as_peer().prefix());
         let request = Request {
             contact: contact.clone(),
             sent_at: now,
             what_for,
-            question,
+            target: target.as_peer().prefix(),
         };
         self.requests.insert(id, request);
         self.outputs.push_back(Output::FindNode {
@@ -282,6 +282,9 @@ impl Walk {
         };
         if cpl > Targets::CPL_MAX || self.table.rank(peer) < self.config.bucket_size {
             return itself;
+        }
+        if let Some(near) = self.known_to(peer, cpl) {
+            return Target::peer(near);
         }
         self.bucket_target(cpl).unwrap_or(itself)
     }

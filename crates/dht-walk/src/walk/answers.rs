@@ -95,6 +95,7 @@ impl Walk {
         self.refusals.add(Refusal::Surplus, surplus);
         told.truncate(self.config.bucket_size);
 
+        self.suspect_untold(now, request, &told);
         let is_new = self.is_new_answer(request, &told);
         let source = Source::Peer(request.contact.peer.prefix());
         let mut taken: Vec<Contact> = Vec::with_capacity(told.len());
@@ -134,7 +135,7 @@ impl Walk {
             .iter()
             .fold(0_u64, |sum, it| sum.wrapping_add(it.peer.prefix()));
         let answer = Fingerprint {
-            question: request.question,
+            question: fold(request.target),
             answer: fold(sum),
         };
         let before = std::mem::replace(&mut entry.answer, answer);

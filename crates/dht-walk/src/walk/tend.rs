@@ -121,6 +121,11 @@ impl Walk {
         let timeout = self.config.lookup.request_timeout;
         let entries = self.table.len();
         let interval = self.probe.interval(now, entries, per_hour, timeout);
+        while let Some(peer) = self.probe.suspect_due(now).cloned() {
+            if !self.check(now, &peer, Priority::Routine) {
+                return;
+            }
+        }
         while let Some(peer) = self.probe.quiet_due(now, interval, &mut self.table) {
             if !self.check(now, &peer, Priority::Routine) {
                 return;
