@@ -58,6 +58,15 @@ impl Turns {
     }
 }
 
+/// How long an entry may go unchecked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// As the rate of departures asks for.
+    pub(crate) wanted: Duration,
+    /// As the purse allows for, and no shorter than wanted.
+    pub(crate) afforded: Duration,
+}
+
 /// What a failed check means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Struck {
@@ -101,6 +110,7 @@ impl Probe {
     pub(crate) fn suspect(&mut self, now: Time, entry: &mut Entry) {
         self.unqueue(entry);
         entry.check = Check::Suspected(now);
+        entry.is_suspected = true;
         self.suspects.insert(now, entry.peer.clone());
     }
 
@@ -119,7 +129,7 @@ impl Probe {
         self.loss
             .survived(now, now.saturating_since(entry.heard_at));
         entry.heard_at = entry.heard_at.max(now);
-        entry.strikes = 0;
+        (entry.strikes, entry.is_suspected) = (0, false);
         if let Check::Retry(_) | Check::Suspected(_) = entry.check {
             self.unqueue(entry);
             self.queue_quiet(entry);
@@ -153,7 +163,8 @@ impl Probe {
         }
         entry.failed_at = now;
         if !is_ours {
-            entry.strikes = entry.strikes.saturating_add(1);
+            let strikes = 1 + u8::from(std::mem::take(&mut entry.is_suspected));
+            entry.strikes = entry.strikes.saturating_add(strikes);
         }
         if entry.strikes >= self.config.strikes_max {
             self.loss.died(now, now.saturating_since(entry.heard_at));
@@ -213,15 +224,15 @@ impl Probe {
         first_at.map(|at| at.saturating_add(interval))
     }
 
-    /// How long an entry may go unchecked: as the rate of departures asks for, as many as a purse
-    /// of `per_hour` messages allows for. A try without an answer takes `timeout`.
-    pub(crate) fn interval(
+    /// How long an entry may go unchecked. A purse of `per_hour` messages is there for checks, and
+    /// a try without an answer takes `timeout`.
+    pub(crate) fn pace(
         &mut self,
         now: Time,
         entries: usize,
         per_hour: u32,
         timeout: Duration,
-    ) -> Duration {
+    ) -> Pace {
         let stale_secs = self.config.stale_share / self.loss.per_second(now);
         let unnoticed_secs = stale_secs - self.tries_span(timeout).as_secs_f64();
         let wanted = Duration::try_from_secs_f64(2.0 * unnoticed_secs.max(0.0))
@@ -229,8 +240,9 @@ impl Probe {
         let entries = u64::try_from(entries).unwrap_or(u64::MAX);
         let afforded = entries.saturating_mul(3_600_000) / u64::from(per_hour.max(1));
         let wanted = wanted.clamp(self.config.interval_min, self.config.interval_max);
-        self.interval = wanted.max(Duration::from_millis(afforded));
-        self.interval
+        let afforded = wanted.max(Duration::from_millis(afforded));
+        self.interval = afforded;
+        Pace { wanted, afforded }
     }
 
     /// How long it takes to be sure that a peer is dead.
@@ -362,6 +374,7 @@ mod tests {
                 check: Check::Quiet(secs(*at)),
                 answer: Fingerprint::default(),
                 strikes: 0,
+                is_suspected: false,
                 epoch: 0,
             };
             probe.enter(&entry);
@@ -467,22 +480,21 @@ mod tests {
     fn the_interval_follows_departures_and_the_purse() {
         let mut probe = Probe::new(CheckConfig::default());
         let timeout = Duration::from_secs(5);
-        let calm = probe.interval(secs(0), 100, 3_600, timeout);
+        let calm = probe.pace(secs(0), 100, 3_600, timeout).wanted;
         // Half of all peers leave in two hours, so one in a hundred in 104 s; three tries of 5 s
         // and the pauses between them are 24 of these.
         assert_eq!(calm.as_secs(), 2 * (103 - 24) + 1);
-        let at_once = probe.interval(secs(0), 100, 3_600, Duration::ZERO);
+        let at_once = probe.pace(secs(0), 100, 3_600, Duration::ZERO).wanted;
         assert_eq!(at_once.as_secs(), 2 * (103 - 9) + 1);
         for _ in 0..50 {
             probe.loss.died(secs(1), Duration::from_secs(60));
         }
-        let stormy = probe.interval(secs(1), 10, 3_600, timeout);
+        let stormy = probe.pace(secs(1), 10, 3_600, timeout).afforded;
         assert!(stormy < calm, "{stormy:?} {calm:?}");
         assert_eq!(stormy, CheckConfig::default().interval_min);
         // 100 checks in a purse of 100 an hour.
-        assert_eq!(
-            probe.interval(secs(1), 100, 100, timeout),
-            Duration::from_secs(3_600)
-        );
+        let scarce = probe.pace(secs(1), 100, 100, timeout);
+        assert_eq!(scarce.afforded, Duration::from_secs(3_600));
+        assert_eq!(scarce.wanted, stormy);
     }
 }

@@ -52,6 +52,8 @@ pub struct Entry {
     /// Of the last answer, and how it was asked: who answers everything alike is found out.
     pub(crate) answer: Fingerprint,
     pub(crate) strikes: u8,
+    /// Somebody who should know of it does not, since it was heard last.
+    pub(crate) is_suspected: bool,
     /// The outage in which the strikes were counted; those of an earlier one do not count.
     pub(crate) epoch: u8,
 }

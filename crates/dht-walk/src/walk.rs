@@ -228,16 +228,20 @@ impl Walk {
     /// Whether a request may go out: the budget's doing, or that of those without an answer. Where
     /// it may not, the time when it may is noted.
     fn may_ask(&mut self, now: Time, contact: &Contact, priority: Priority) -> bool {
+        let dials = u32::from(!self.connected.contains(&contact.peer));
+        self.may_spend(now, 1, dials, priority)
+    }
+
+    /// See [`Self::may_ask`].
+    fn may_spend(&mut self, now: Time, messages: u32, dials: u32, priority: Priority) -> bool {
         if self.is_busy() {
             return false;
         }
-        let dials = u32::from(!self.connected.contains(&contact.peer));
-        let ready_at = self.budget.ready_at(now, 1, dials, priority);
+        let ready_at = self.budget.ready_at(now, messages, dials, priority);
         if ready_at > now {
             self.wake_at(ready_at, TimeoutReason::Budget);
-            return false;
         }
-        true
+        ready_at <= now
     }
 
     /// Whether nothing can be begun before something ends. What ends brings the next pass itself.

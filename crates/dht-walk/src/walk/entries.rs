@@ -316,6 +316,7 @@ impl Walk {
             check: Check::Quiet(now),
             answer: Fingerprint::default(),
             strikes: 0,
+            is_suspected: false,
             epoch: self.outage.epoch(),
         }
     }

@@ -111,23 +111,21 @@ impl Walk {
 
     pub(super) fn may_look_up(&mut self, now: Time) -> bool {
         let is_asked = self.round.as_ref().is_some_and(|round| round.is_asked);
-        let what = if is_asked {
+        let priority = if is_asked {
             Priority::Urgent
         } else {
             Priority::Lookup
         };
+        self.may_spend_lookup(now, priority)
+    }
+
+    /// Whether the budget would do for a lookup.
+    pub(super) fn may_spend_lookup(&mut self, now: Time, priority: Priority) -> bool {
         let cost = match self.config.lookups {
             Lookups::Delegated => self.config.lookup.delegated_messages,
             Lookups::Own => 1,
         };
-        if self.is_busy() {
-            return false;
-        }
-        let ready_at = self.budget.ready_at(now, cost, cost, what);
-        if ready_at > now {
-            self.wake_at(ready_at, TimeoutReason::Budget);
-        }
-        ready_at <= now
+        self.may_spend(now, cost, cost, priority)
     }
 
     pub(super) fn target_of(&mut self, purpose: Purpose) -> Option<Target> {

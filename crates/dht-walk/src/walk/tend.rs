@@ -120,19 +120,28 @@ impl Walk {
         let per_hour = u32::try_from(per_hour).unwrap_or(u32::MAX);
         let timeout = self.config.lookup.request_timeout;
         let entries = self.table.len();
-        let interval = self.probe.interval(now, entries, per_hour, timeout);
+        let pace = self.probe.pace(now, entries, per_hour, timeout);
         while let Some(peer) = self.probe.suspect_due(now).cloned() {
             if !self.check(now, &peer, Priority::Routine) {
                 return;
             }
         }
-        while let Some(peer) = self.probe.quiet_due(now, interval, &mut self.table) {
+        while let Some(peer) = self.probe.quiet_due(now, pace.afforded, &mut self.table) {
             if !self.check(now, &peer, Priority::Routine) {
                 return;
             }
         }
-        if let Some(at) = self.probe.quiet_at(interval) {
-            self.wake_at(at, TimeoutReason::Check);
+        // What a lookup could have and none wants is better spent than kept.
+        while let Some(peer) = self.probe.quiet_due(now, pace.wanted, &mut self.table) {
+            let may_check = self.may_spend_lookup(now, Priority::Lookup);
+            if !may_check || !self.check(now, &peer, Priority::Routine) {
+                break;
+            }
+        }
+        for interval in [pace.wanted, pace.afforded] {
+            if let Some(at) = self.probe.quiet_at(interval).filter(|at| *at > now) {
+                self.wake_at(at, TimeoutReason::Check);
+            }
         }
     }
 
@@ -157,12 +166,7 @@ impl Walk {
         if !self.config.auto || self.outage.is_down() {
             return;
         }
-        while self.admit.has_next(&self.table) && !self.is_busy() {
-            let ready_at = self.budget.ready_at(now, 1, 1, Priority::Urgent);
-            if ready_at > now {
-                self.wake_at(ready_at, TimeoutReason::Budget);
-                return;
-            }
+        while self.admit.has_next(&self.table) && self.may_spend(now, 1, 1, Priority::Urgent) {
             let refusals = &mut self.refusals;
             let refuse = |refusal: Refusal| refusals.add(refusal, 1);
             let Some(spare) = self.admit.next(&self.table, refuse) else {
