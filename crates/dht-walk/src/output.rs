@@ -97,6 +97,14 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether this is where a refresh begins: with the lookup of ourselves.
+    pub fn begins_refresh(&self) -> bool {
+        let purpose = Purpose::Itself;
+        matches!(self, Self::LookupBegan { purpose: it, .. } if *it == purpose)
+    }
+}
+
 /// Why an entry was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EvictReason {

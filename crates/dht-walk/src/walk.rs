@@ -96,10 +96,8 @@ enum WhatFor {
     /// Whether an entry is alive.
     Check,
     Lookup(LookupId),
-    /// Whether a candidate is.
+    /// Whether a candidate is, or a seed.
     Verify,
-    /// Whether a seed is; what it tells matters more.
-    Seed,
 }
 
 impl Walk {

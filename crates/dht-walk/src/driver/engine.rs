@@ -8,8 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::explore::Purpose;
-use crate::output::{Event, Output};
+use crate::output::Output;
 use crate::time::Time;
 use crate::walk::Walk;
 
@@ -122,9 +121,7 @@ impl<Q: Query, R: RoutingTable, T: Timer> Loop<Q, R, T> {
             Output::Cancel(id) => self.calls.cancel(id),
             Output::CancelLookup(id) => self.returned.extend(self.calls.cancel_lookup(id)),
             Output::Event(event) => {
-                let purpose = Purpose::Itself;
-                self.is_to_be_compared |=
-                    matches!(&event, Event::LookupBegan { purpose: it, .. } if *it == purpose);
+                self.is_to_be_compared |= event.begins_refresh();
                 self.shared.dispatch(event);
             }
             Output::Evict { peer, .. } => self.mirror.remove(peer),

@@ -33,7 +33,6 @@ use crate::budget::Spent;
 use crate::config::Lookups;
 use crate::driver::timer::{SLEEP_MAX, secret};
 use crate::driver::{BuildError, SystemTimer, Timer as _};
-use crate::explore::Purpose;
 use crate::output::Output;
 use crate::peer::{Addresses, Contact, Peer};
 use crate::reseed::SeedSource;
@@ -160,9 +159,7 @@ impl<S: RecordStore + Send + 'static> Behaviour<S> {
             }
             Output::Cancel(id) => self.links.cancel(id),
             Output::Event(event) => {
-                if matches!(&event, crate::output::Event::LookupBegan { purpose, .. }
-                    if *purpose == Purpose::Itself)
-                {
+                if event.begins_refresh() {
                     self.compare();
                 }
                 let event = ToSwarm::GenerateEvent(Event::Walk(event));

@@ -150,15 +150,13 @@ impl Walk {
     fn settle_answered(&mut self, now: Time, request: &Request) {
         let peer = &request.contact.peer;
         let candidate = match request.what_for {
-            WhatFor::Seed | WhatFor::Verify => self.admit.settled(peer),
+            WhatFor::Verify => self.admit.settled(peer),
             WhatFor::Check | WhatFor::Lookup(_) => None,
         };
         if let Some(entry) = self.table.entry_mut(peer) {
             match request.what_for {
                 WhatFor::Check => self.probe.answered(now, entry),
-                WhatFor::Lookup(_) | WhatFor::Seed | WhatFor::Verify => {
-                    self.probe.alive(now, entry);
-                }
+                WhatFor::Lookup(_) | WhatFor::Verify => self.probe.alive(now, entry),
             }
             return;
         }
@@ -169,7 +167,7 @@ impl Walk {
                 self.answered_lookup(now, &request.contact, source);
             }
             // An entry that was dropped meanwhile.
-            (None, WhatFor::Check | WhatFor::Seed | WhatFor::Verify) => {
+            (None, WhatFor::Check | WhatFor::Verify) => {
                 let _is_kept = self.learn(now, &request.contact, Source::Itself, Some(now));
             }
         }

@@ -68,9 +68,7 @@ impl Walk {
         if contact.peer != self.local && self.table.entry(&contact.peer).is_none() {
             let mut entry = self.entry(now, contact.clone(), Source::Itself);
             entry.check = Check::Retry(now);
-            if self.table.insert(entry.clone()) {
-                self.probe.enter(&entry);
-            }
+            self.put_entry(entry);
         }
         self.advance(now);
     }
@@ -224,8 +222,7 @@ impl Walk {
             self.evict(now, &displaced, EvictReason::Displaced);
         }
         let entry = self.entry(now, contact.clone(), source);
-        if self.table.insert(entry.clone()) {
-            self.probe.enter(&entry);
+        if self.put_entry(entry) {
             self.admit.forget(&peer);
             self.counters.admitted += 1;
             if let Some(round) = &mut self.round {
@@ -298,6 +295,14 @@ impl Walk {
             self.admit.bar(now, &contact);
         }
         self.refusals.add(Refusal::NotServing, 1);
+    }
+
+    fn put_entry(&mut self, entry: Entry) -> bool {
+        let is_taken = self.table.insert(entry.clone());
+        if is_taken {
+            self.probe.enter(&entry);
+        }
+        is_taken
     }
 
     fn drop_entry(&mut self, peer: &Peer) -> Option<Entry> {

@@ -35,6 +35,19 @@ enum Way {
     Own(Box<Lookup>),
 }
 
+impl Running {
+    /// When a lookup of the host's ends, and whether it was told so.
+    fn delegated(&self) -> Option<(Time, bool)> {
+        match &self.way {
+            Way::Delegated {
+                ends_at,
+                is_cancelled,
+            } => Some((*ends_at, *is_cancelled)),
+            Way::Own(_) => None,
+        }
+    }
+}
+
 /// What a lookup of the host's found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -59,17 +72,18 @@ impl Walk {
     /// A lookup of the host's ended.
     pub fn handle_lookup_ended(&mut self, now: Time, id: LookupId, mut found: Found) {
         let now = self.enter(now);
-        let Some(Way::Delegated { is_cancelled, .. }) = self.lookups.get(&id).map(|it| &it.way)
-        else {
+        let delegated = self.lookups.get(&id).and_then(Running::delegated);
+        let Some((_, is_cancelled)) = delegated else {
             self.refusals.add(Refusal::Unasked, 1);
             return;
         };
-        let is_cancelled = *is_cancelled;
         let heard_max = self.config.lookup.candidates_max;
         let surplus = found.closest.len().saturating_sub(heard_max);
         self.refusals.add(Refusal::Surplus, surplus);
         found.closest.truncate(heard_max);
-        self.settle_budget(found.requests);
+        if let Some(requests) = found.requests {
+            self.settle_budget(requests);
+        }
         if !found.closest.is_empty() {
             self.succeeded(now);
         }
@@ -212,11 +226,7 @@ impl Walk {
                     if !self.may_ask(now, &contact, Priority::Urgent) {
                         break;
                     }
-                    if let Some(Running {
-                        way: Way::Own(lookup),
-                        ..
-                    }) = self.lookups.get_mut(&id)
-                    {
+                    if let Some(lookup) = self.own(id) {
                         lookup.asked(now, &contact.peer);
                     }
                     self.ask(now, contact, target, WhatFor::Lookup(id));
@@ -228,65 +238,65 @@ impl Walk {
                 Step::Wait(until) => running.idle_until = until,
             }
         }
-        if let Some(Running {
-            way: Way::Own(lookup),
-            ..
-        }) = self.lookups.get(&id)
-        {
+        if let Some(lookup) = self.own(id) {
             let ends_at = now.saturating_add(lookup.time_left(now));
             self.wake_at(ends_at, TimeoutReason::Lookup);
         }
         false
     }
 
+    /// An own lookup, that is to be polled again because of what is done to it.
+    fn own(&mut self, id: LookupId) -> Option<&mut Lookup> {
+        let running = self.lookups.get_mut(&id)?;
+        running.idle_until = Time::default();
+        match &mut running.way {
+            Way::Own(lookup) => Some(lookup),
+            Way::Delegated { .. } => None,
+        }
+    }
+
     fn poll_delegated(&mut self, now: Time, id: LookupId) -> bool {
-        let Some(running) = self.lookups.get_mut(&id) else {
+        let delegated = self.lookups.get(&id).and_then(Running::delegated);
+        let Some((ends_at, is_cancelled)) = delegated else {
             return false;
         };
-        let Way::Delegated {
-            ends_at,
-            is_cancelled,
-        } = &mut running.way
-        else {
-            return false;
-        };
-        if *ends_at <= now && *is_cancelled {
-            self.settle_budget(None);
+        if ends_at <= now && is_cancelled {
             let end = LookupEnd::Deadline;
             self.end_delegated(now, id, end, Found::default());
             return true;
         }
-        if *ends_at <= now {
-            *is_cancelled = true;
-            *ends_at = now.saturating_add(Self::GRACE);
-            self.outputs.push_back(Output::CancelLookup(id));
+        if ends_at <= now {
+            self.cancel_delegated(now, id);
         }
-        let ends_at = *ends_at;
+        let grace = now.saturating_add(Self::GRACE);
+        let ends_at = if ends_at <= now { grace } else { ends_at };
         self.wake_at(ends_at, TimeoutReason::Lookup);
         false
     }
 
+    /// Has the host tell what its lookup found until now, for which it has not long.
+    fn cancel_delegated(&mut self, now: Time, id: LookupId) {
+        let way = self.lookups.get_mut(&id).map(|running| &mut running.way);
+        if let Some(Way::Delegated {
+            ends_at,
+            is_cancelled: is_cancelled @ false,
+        }) = way
+        {
+            *is_cancelled = true;
+            *ends_at = now.saturating_add(Self::GRACE);
+            self.outputs.push_back(Output::CancelLookup(id));
+        }
+    }
+
     /// A peer answered a lookup's request.
     pub(super) fn lookup_answered(&mut self, id: LookupId, peer: &Peer, told: Vec<Contact>) {
-        if let Some(Running {
-            way: Way::Own(lookup),
-            idle_until,
-            ..
-        }) = self.lookups.get_mut(&id)
-        {
-            *idle_until = Time::default();
+        if let Some(lookup) = self.own(id) {
             lookup.handle_answer(peer, told);
         }
     }
 
     pub(super) fn lookup_failed(&mut self, id: LookupId, peer: &Peer) {
-        if let Some(Running {
-            way: Way::Own(lookup),
-            idle_until,
-            ..
-        }) = self.lookups.get_mut(&id)
-        {
-            *idle_until = Time::default();
+        if let Some(lookup) = self.own(id) {
             lookup.handle_failure(peer);
         }
     }
@@ -397,9 +407,8 @@ impl Walk {
     }
 
     /// A delegated lookup was charged beforehand.
-    fn settle_budget(&mut self, requests: Option<u32>) {
+    fn settle_budget(&mut self, requests: u32) {
         let charged = self.config.lookup.delegated_messages;
-        let requests = requests.unwrap_or(charged);
         let (more, less) = (
             requests.saturating_sub(charged),
             charged.saturating_sub(requests),
@@ -413,22 +422,13 @@ impl Walk {
     pub(super) fn cut_lookups(&mut self, now: Time, end: LookupEnd) {
         let ids: Vec<LookupId> = self.lookups.keys().copied().collect();
         for id in ids {
-            match self.lookups.get_mut(&id).map(|running| &mut running.way) {
+            match self.lookups.get(&id).map(|running| &running.way) {
                 Some(Way::Own(_)) => self.end_own(now, id, end),
-                Some(Way::Delegated {
-                    is_cancelled,
-                    ends_at,
-                }) => {
-                    if !*is_cancelled {
-                        *is_cancelled = true;
-                        *ends_at = now.saturating_add(Self::GRACE);
-                        self.outputs.push_back(Output::CancelLookup(id));
+                Some(Way::Delegated { .. }) => {
+                    self.cancel_delegated(now, id);
+                    if end == LookupEnd::Stopped {
+                        self.end_delegated(now, id, end, Found::default());
                     }
-                    if end != LookupEnd::Stopped {
-                        continue;
-                    }
-                    self.settle_budget(None);
-                    self.end_delegated(now, id, end, Found::default());
                 }
                 None => {}
             }

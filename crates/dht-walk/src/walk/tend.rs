@@ -214,7 +214,7 @@ impl Walk {
                 answered_at: None,
             };
             self.admit.asked(spare);
-            self.ask(now, contact, target, WhatFor::Seed);
+            self.ask(now, contact, target, WhatFor::Verify);
         }
     }
 
