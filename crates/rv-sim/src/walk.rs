@@ -11,6 +11,7 @@ mod census;
 mod conditions;
 mod conduct;
 pub mod experiments;
+mod figures;
 mod kad;
 mod model;
 mod network;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::walk::conduct::Conduct;
+use crate::walk::figures::{bucket, ratio};
 use crate::walk::model::Model;
 use crate::walk::network::{Network, Node};
 use crate::walk::place::{Slot, head};
@@ -68,23 +69,9 @@ impl Census {
         }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.heads.len()
-    }
-
-    /// Whether nobody is there.
-    pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
     /// How many share exactly `cpl` bits with a position.
     fn in_bucket(&self, here: u64, cpl: u32) -> usize {
-        let flipped = here ^ (1 << (63 - cpl));
-        let low_bits = (1_u64 << (63 - cpl)) - 1;
-        let first = self.heads.partition_point(|it| *it < flipped & !low_bits);
-        let last = self.heads.partition_point(|it| *it <= flipped | low_bits);
-        last - first
+        bucket(&self.heads, |it| *it, here, cpl).len()
     }
 
     /// The 20 nearest to a position, itself left out.
@@ -182,36 +169,27 @@ impl Quality {
 
     /// Entries that nobody answers for, as a share of all.
     pub fn stale_share(&self) -> f64 {
-        share(self.stale, self.entries)
+        ratio(self.stale, self.entries)
     }
 
     /// Live entries, as a share of those that the tables could hold.
     pub fn fill(&self) -> f64 {
-        share(self.have, self.exist)
+        ratio(self.have, self.exist)
     }
 
     /// Tables that hold all of the 20 nearest peers, as a share.
     pub fn aware_share(&self) -> f64 {
-        share(self.aware, self.tables)
+        ratio(self.aware, self.tables)
     }
 
     /// Tables that hold all of the 20 nearest peers, as a share, newcomers left out on both sides.
     pub fn settled_aware_share(&self) -> f64 {
-        share(self.settled_aware, self.settled)
+        ratio(self.settled_aware, self.settled)
     }
 
     /// Liars and Sybils among the entries, as a share.
     pub fn hostile_share(&self) -> f64 {
-        share(self.hostile, self.entries)
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of some millions")]
-pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
+        ratio(self.hostile, self.entries)
     }
 }
 

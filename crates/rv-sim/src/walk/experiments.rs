@@ -81,11 +81,6 @@ fn quality<M: Model>(network: &Network<M>) -> Quality {
     Census::of(network).quality(network, sample(network))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a mean of some millions")]
-fn mean(sum: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { sum as f64 / of as f64 }
-}
-
 fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }

@@ -57,8 +57,6 @@ pub struct Tally {
     pub messages: u64,
     /// Connections that were dialled, or tried to be.
     pub dials: u64,
-    /// Requests and dials that came to nothing.
-    pub failures: u64,
 }
 
 #[derive(Debug)]
@@ -388,7 +386,6 @@ impl<M: Model> Network<M> {
     }
 
     fn fail(&mut self, from: Slot, id: M::Id, failure: Failure) {
-        self.tally.failures += 1;
         self.with(from, |now, model| model.failed(now, id, failure));
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use dht_walk::{Config, Contact, Event, Key, Output, Report, Seed, Targets, Time, Walk};
 
 use crate::Dice;
+use crate::walk::figures;
 use crate::walk::place::{Slot, contact, head};
 
 /// Nodes that never change, in the order of their positions.
@@ -48,15 +49,7 @@ impl Still {
 
     /// Who shares exactly `cpl` bits with a position.
     fn bucket(&self, here: u64, cpl: u32) -> Range<usize> {
-        let flipped = here ^ (1 << (63 - cpl));
-        let low_bits = (1_u64 << (63 - cpl)) - 1;
-        let first = self
-            .nodes
-            .partition_point(|(it, _)| *it < flipped & !low_bits);
-        let last = self
-            .nodes
-            .partition_point(|(it, _)| *it <= flipped | low_bits);
-        first..last
+        figures::bucket(&self.nodes, |(it, _)| *it, here, cpl)
     }
 
     /// The entries of a bucket: all that there are, or 20 of them.

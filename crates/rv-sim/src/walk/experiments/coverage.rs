@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use dht_walk::{LookupReport, Report};
 
-use crate::walk::census::share;
+use crate::walk::figures::{float, ratio};
 use crate::walk::report::{Plot, Section, Series, Table};
 use crate::walk::still::Still;
 
-use super::{mean, percent};
+use super::percent;
 
 /// Which networks, and how many lookups.
 #[derive(Clone, Debug)]
@@ -102,16 +102,15 @@ impl Config {
             let heard = still.look_around(|walk, now| {
                 walk.walks(now, lookups).expect("the first round");
             });
-            sum.sweep_messages += mean(sweep.requests(), 1);
+            sum.sweep_messages += float(sweep.requests());
             sum.sweep += seen(&sweep.lookups, &still);
-            sum.sweep_heard += share(heard_of(&sweep), u64::from(nodes));
-            sum.uniform_messages += mean(requests(uniform), 1);
+            sum.sweep_heard += ratio(heard_of(&sweep), u64::from(nodes));
+            sum.uniform_messages += float(requests(uniform));
             sum.uniform += seen(uniform, &still);
             sum.uniform_same += seen(spending(&all.lookups, sweep.requests()), &still);
-            sum.uniform_heard += share(heard_of(&heard), u64::from(nodes));
+            sum.uniform_heard += ratio(heard_of(&heard), u64::from(nodes));
         }
-        #[expect(clippy::cast_precision_loss, reason = "a few seeds")]
-        let seeds = self.seeds.len() as f64;
+        let seeds = float(self.seeds.len() as u64);
         for it in [
             &mut sum.sweep_messages,
             &mut sum.sweep,
@@ -221,7 +220,7 @@ fn spending(lookups: &[LookupReport], messages: u64) -> &[LookupReport] {
 
 fn seen(lookups: &[LookupReport], still: &Still) -> f64 {
     let peers: BTreeSet<_> = lookups.iter().flat_map(|it| &it.closest).collect();
-    share(peers.len() as u64, still.len() as u64)
+    ratio(peers.len() as u64, still.len() as u64)
 }
 
 fn heard_of(report: &Report) -> u64 {

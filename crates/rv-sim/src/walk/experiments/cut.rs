@@ -7,6 +7,7 @@ use dht_walk::Peer;
 
 use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
+use crate::walk::figures::{float, ratio};
 use crate::walk::model::Model;
 use crate::walk::network::Network;
 use crate::walk::ours::Ours;
@@ -122,7 +123,7 @@ impl Config {
         let others = Census::of(&network).quality(&network, others);
         Outcome {
             before,
-            kept: crate::walk::census::share(kept, was),
+            kept: ratio(kept, was),
             course,
             others,
         }
@@ -148,7 +149,7 @@ impl Config {
             outcome
                 .course
                 .iter()
-                .map(|(at, it)| (seconds(*at), of(it) * 100.0))
+                .map(|(at, it)| (float(*at), of(it) * 100.0))
                 .collect()
         };
         let plot = Plot {
@@ -219,9 +220,4 @@ fn tables<M: Model>(network: &Network<M>, slots: &[Slot]) -> Vec<BTreeSet<Peer>>
         peers
     };
     slots.iter().map(table).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "some minutes")]
-fn seconds(of: u64) -> f64 {
-    of as f64
 }

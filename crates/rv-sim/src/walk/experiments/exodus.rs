@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::Dice;
 use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
+use crate::walk::figures::{float, ratio};
 use crate::walk::kad::{Kad, Pause};
 use crate::walk::model::Model;
 use crate::walk::ours::Ours;
 use crate::walk::report::{Plot, Section, Series, Table};
 
 use super::steady::Who;
-use super::{grown, in_pairs, mean, ours_default, percents, quality};
+use super::{grown, in_pairs, ours_default, percents, quality};
 
 /// How large, how long.
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ impl Config {
             course.push((minute, quality(&network)));
         }
         let messages = network.tally().messages - before.messages;
-        (mean(messages, left as u64), course)
+        (ratio(messages, left as u64), course)
     }
 
     fn text(&self) -> Vec<String> {
@@ -193,7 +194,7 @@ impl Config {
             ),
             points: row.course[1..]
                 .iter()
-                .map(|(at, it)| (minutes(*at), it.stale_share() * 100.0))
+                .map(|(at, it)| (float(*at), it.stale_share() * 100.0))
                 .collect(),
         };
         let plot = Plot {
@@ -248,9 +249,4 @@ impl Row {
             .find(|(_, quality)| is_whole(quality));
         after.map(|(minute, _)| *minute)
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "half an hour")]
-fn minutes(of: u64) -> f64 {
-    of as f64
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use dht_walk::{Cpl, Seed, Targets};
 
-use crate::walk::census::{Census, Quality, share};
+use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
 use crate::walk::conduct::{Conduct, Lie};
+use crate::walk::figures::ratio;
 use crate::walk::kad::{Kad, Pause};
 use crate::walk::model::Model;
 use crate::walk::network::Network;
@@ -257,5 +258,5 @@ fn victims_table<M: Model>(network: &Network<M>, victim: Slot) -> (Quality, f64)
     entries.sort_unstable();
     entries.truncate(20);
     let sybils = entries.iter().filter(|(_, is_sybil)| *is_sybil).count();
-    (quality, share(sybils as u64, entries.len() as u64))
+    (quality, ratio(sybils as u64, entries.len() as u64))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
 use crate::walk::conduct::Conduct;
+use crate::walk::figures::{float, ratio};
 use crate::walk::kad::{Kad, Pause};
 use crate::walk::model::Model;
 use crate::walk::network::Network;
@@ -14,7 +15,7 @@ use crate::walk::py::Py;
 use crate::walk::report::{Plot, Section, Series, Table};
 
 use super::steady::Who;
-use super::{in_pairs, mean, ours_default, percents, quality};
+use super::{in_pairs, ours_default, percents, quality};
 
 /// How large, how long.
 #[derive(Clone, Debug)]
@@ -99,7 +100,7 @@ impl Config {
         let mut course = Vec::new();
         for step in 1..=self.span.as_secs() / Self::STEP.as_secs() {
             network.run(Self::STEP);
-            let messages = mean(network.tally().messages, u64::from(nodes));
+            let messages = ratio(network.tally().messages, u64::from(nodes));
             course.push((step * Self::STEP.as_secs(), messages, quality(&network)));
         }
         let (mut joiners_secs, mut joiners_messages) = self.join(&mut network);
@@ -194,7 +195,7 @@ impl Config {
             points: row
                 .course
                 .iter()
-                .map(|it| (seconds(it.0), it.2.fill() * 100.0))
+                .map(|it| (float(it.0), it.2.fill() * 100.0))
                 .collect(),
         };
         let plot = Plot {
@@ -229,9 +230,4 @@ impl Row {
 /// The one in the middle.
 pub fn median<T: Copy>(sorted: &[T]) -> Option<T> {
     sorted.get(sorted.len() / 2).copied()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "some minutes")]
-fn seconds(of: u64) -> f64 {
-    of as f64
 }

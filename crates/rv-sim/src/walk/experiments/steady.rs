@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::walk::census::{Census, Quality};
 use crate::walk::conditions::Conditions;
+use crate::walk::figures::ratio;
 use crate::walk::kad::{Kad, Pause};
 use crate::walk::model::Model;
 use crate::walk::ours::Ours;
 use crate::walk::py::Py;
 use crate::walk::report::{Plot, Section, Series, Table};
 
-use super::{grown, in_pairs, mean, ours_at, percent, percents, sample};
+use super::{grown, in_pairs, ours_at, percent, percents, sample};
 
 /// How large, how long, how much.
 #[derive(Clone, Debug)]
@@ -155,8 +156,8 @@ impl Config {
             nodes: self.nodes,
             who,
             budget,
-            messages: mean(spent.0, node_hours),
-            dials: mean(spent.1, node_hours),
+            messages: ratio(spent.0, node_hours),
+            dials: ratio(spent.1, node_hours),
             quality,
         }
     }
@@ -237,7 +238,7 @@ impl Config {
                 row.who.name().to_owned(),
                 format!("{:.0}", row.messages),
                 format!("{:.0}", row.dials),
-                format!("{:.0}", mean(row.quality.entries, row.quality.tables)),
+                format!("{:.0}", ratio(row.quality.entries, row.quality.tables)),
                 percents(row.quality.stale_share()),
                 percent(row.quality.fill()),
                 percent(row.quality.aware_share()),
