@@ -40,10 +40,9 @@ pub fn ours_default() -> Config {
 pub fn ours_at(messages_per_hour: u32) -> Config {
     let mut config = ours_default();
     let burst = (messages_per_hour / 2).min(600);
-    // A mean life of two hours over ln 2 is 2.885 hours, so there are 0.347 joins an hour. A little
-    // less than half of what a node begins with is spent beyond the rate: the rest is in reserve
-    // when it leaves.
-    let rate = messages_per_hour - burst * 160 / 1_000;
+    // A mean life of two hours over ln 2 is 2.885 hours, so there are 0.347 joins an hour. More
+    // than two fifths of what a node begins with are in reserve when it leaves.
+    let rate = messages_per_hour - burst * 200 / 1_000;
     config.budget.messages_burst = burst;
     config.budget.dials_burst = burst;
     config.budget.messages_per_hour = rate;
