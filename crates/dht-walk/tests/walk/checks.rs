@@ -69,7 +69,7 @@ fn whatever_shows_that_a_peer_lives_postpones_its_check() {
         world.run(secs(30));
         world.walk.handle_alive(world.now, &peer);
     }
-    let is_check = |asked: &&(_, dht_walk::Contact, _)| asked.1.peer == peer;
+    let is_check = |asked: &&(_, Contact, _)| asked.1.peer == peer;
     let lookups: u32 = world
         .reports
         .iter()
