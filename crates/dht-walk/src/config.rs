@@ -81,7 +81,8 @@ pub struct CheckConfig {
     /// tries span about half a minute, which a peer that changes its network survives.
     pub retry_pause: Duration,
     /// How long nothing at all may have succeeded before it is our own outage. Default 20 s: four
-    /// requests' time.
+    /// requests' time. With less than two of them, a few dead peers pass for an outage, and their
+    /// strikes are forgotten.
     pub outage_after: Duration,
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use dht_walk::swarm::Config;
-use dht_walk::{AddressPolicy, Estimate, Event, RoundEnd, RoundId, RoundKind, Targets};
+use dht_walk::{AddressPolicy, Estimate, Event, RoundEnd, RoundId, RoundKind, SweepForecast};
 use libp2p::PeerId;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -36,9 +36,6 @@ const BOOTSTRAP_PAUSE: Duration = Duration::from_millis(600);
 /// How often it is looked whether that is over.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The part of the network of which a sweep with 2 N / k lookups is told, by measure, is 98%.
-const VISITS: f64 = 2.0;
-
 pub(super) async fn run(
     args: &WalkArgs,
     bootstrap: Points,
@@ -60,7 +57,6 @@ pub(super) async fn run(
         ends_at: Instant::now() + args.deadline.unwrap_or(DEADLINE),
         seen: BTreeSet::new(),
         lookups: 0,
-        requests: 0,
         recaptured: 0.0,
         curve: Vec::new(),
     };
@@ -126,8 +122,6 @@ struct Tour {
     ends_at: Instant,
     seen: BTreeSet<PeerId>,
     lookups: u64,
-    /// Of the lookups.
-    requests: u64,
     /// How many of a sweep's peers were known before it: at least as much had been seen.
     recaptured: f64,
     /// How many were seen, over messages.
@@ -141,14 +135,14 @@ impl Tour {
         if let Some(end) = self.join().await? {
             return Ok(end);
         }
-        let per_lookup = self.requests.div_ceil(self.lookups.max(1)).max(1);
         loop {
+            let (needed, per_lookup) = self.forecast();
             let affordable = self.budget.saturating_sub(self.messages()) / per_lookup;
             let Some(affordable) = NonZero::new(affordable) else {
                 return Ok(End::Budget);
             };
-            let lookups = self.lookups_needed().min(affordable.get());
-            let lookups = u32::try_from(lookups).unwrap_or(u32::MAX);
+            let affordable = u32::try_from(affordable.get()).unwrap_or(u32::MAX);
+            let lookups = needed.min(affordable);
             if let Some(end) = self.sweep(lookups, per_lookup).await? {
                 return Ok(end);
             }
@@ -267,7 +261,6 @@ impl Tour {
             }
             Event::LookupEnded { report, .. } => {
                 self.lookups += 1;
-                self.requests += u64::from(report.requests);
                 self.seen.extend(report.closest.iter().copied());
             }
             Event::Finished(report) => {
@@ -324,18 +317,16 @@ impl Tour {
         self.wanted < SWEEP_SHARE && self.is_covered()
     }
 
-    /// How many lookups show nearly all of the network.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is between the two bounds"
-    )]
-    fn lookups_needed(&mut self) -> u64 {
-        let peers = self.estimate().map_or(0.0, |it| it.peers);
-        let bucket_size = dht_walk::Config::default().bucket_size;
-        let lookups = VISITS * peers / f64::from(u32::try_from(bucket_size).unwrap_or(1));
-        let max = u32::try_from(Targets::SLICES_MAX).unwrap_or(u32::MAX);
-        lookups.ceil().clamp(LOOKUPS_MIN, f64::from(max)) as u64
+    /// How many lookups show nearly all of the network, and how many messages each takes at the
+    /// most.
+    fn forecast(&mut self) -> (u32, u64) {
+        match self.node.walk().forecast_sweep() {
+            Some(SweepForecast { slices, messages }) => {
+                let each = messages.div_ceil(u64::from(slices.max(1)));
+                (slices.max(LOOKUPS_MIN), each.max(1))
+            }
+            None => (LOOKUPS_MIN, LOOKUP_MESSAGES),
+        }
     }
 
     /// Entries that the table can still get: each is asked before it becomes one.
@@ -392,7 +383,10 @@ impl Tour {
 const SWEEP_SHARE: f64 = 0.9;
 
 /// So few lookups are no sweep.
-const LOOKUPS_MIN: f64 = 2.0;
+const LOOKUPS_MIN: u32 = 2;
+
+/// What a lookup takes where none has ended yet: in a network of a thousand.
+const LOOKUP_MESSAGES: u64 = 25;
 
 fn incomplete(args: &WalkArgs, end: End, summary: &show::Summary) -> Failure {
     let wanted = args.coverage;
