@@ -37,7 +37,9 @@ pub(crate) fn is_plain(address: &Multiaddr) -> bool {
     };
     let has_port =
         matches!(parts.next(), Some(Protocol::Tcp(port) | Protocol::Udp(port)) if port != 0);
-    is_wanted && has_port && !parts.any(|part| matches!(part, Protocol::P2p(_)))
+    is_wanted
+        && has_port
+        && !parts.any(|part| matches!(part, Protocol::P2p(_)) || !is_legible(&part))
 }
 
 impl AddressPolicy {
@@ -73,7 +75,7 @@ impl AddressPolicy {
     /// Says why it is not wanted.
     pub(crate) fn judge(self, peer: &PeerId, address: &Multiaddr) -> Result<Multiaddr, Refusal> {
         let stripped = strip(peer, address)?;
-        if !is_dialable(&stripped) {
+        if !is_dialable(&stripped) || !stripped.iter().all(|part| is_legible(&part)) {
             return Err(Refusal::Undialable);
         }
         match self {
@@ -103,12 +105,9 @@ fn is_dialable(address: &Multiaddr) -> bool {
     let has_host = match parts.next() {
         Some(Protocol::Ip4(ip)) => !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast(),
         Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast(),
-        Some(
-            Protocol::Dns(name)
-            | Protocol::Dns4(name)
-            | Protocol::Dns6(name)
-            | Protocol::Dnsaddr(name),
-        ) => return !name.is_empty(),
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => {
+            return true;
+        }
         Some(Protocol::Memory(port)) => return port != 0,
         Some(Protocol::P2p(_)) => {
             return matches!(parts.next(), Some(Protocol::P2pCircuit));
@@ -120,6 +119,25 @@ fn is_dialable(address: &Multiaddr) -> bool {
         Some(_) | None => false,
     };
     has_host && has_port
+}
+
+/// Whether a name in an address is one of a host. Off the wire it may be any text, which stands in
+/// the address's own text as it is: with a slash, a space or an end of line in it, that would be
+/// read as something else, and by a terminal as anything.
+fn is_legible(part: &Protocol<'_>) -> bool {
+    match part {
+        Protocol::Dns(name)
+        | Protocol::Dns4(name)
+        | Protocol::Dns6(name)
+        | Protocol::Dnsaddr(name)
+        | Protocol::Sni(name)
+        | Protocol::Ip6zone(name) => {
+            let is_of_name = |it: u8| it.is_ascii_alphanumeric() || b"-_.".contains(&it);
+            !name.is_empty() && name.bytes().all(is_of_name)
+        }
+        Protocol::Unix(_) => false,
+        _ => true,
+    }
 }
 
 fn is_public(address: &Multiaddr) -> bool {
@@ -303,6 +321,36 @@ mod tests {
             &relayed,
         ] {
             assert!(!plain(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_a_host_is_refused() {
+        let at = |part: Protocol<'_>| -> Multiaddr {
+            let ip = Protocol::Ip4(Ipv4Addr::new(8, 8, 8, 8));
+            [ip, Protocol::Tcp(1), part].into_iter().collect()
+        };
+        let by = |name: &str| -> Multiaddr {
+            let name = Protocol::Dns4(name.to_owned().into());
+            [name, Protocol::Tcp(1)].into_iter().collect()
+        };
+        for odd in ["", "x y", "x\ny", "x/tcp/1", "\u{1b}[2J", "caf\u{e9}.fr"] {
+            let sni = at(Protocol::Sni(odd.to_owned().into()));
+            assert!(!is_plain(&sni), "{odd:?}");
+            for it in [by(odd), sni, at(Protocol::Unix(odd.to_owned().into()))] {
+                for policy in [AddressPolicy::Any, AddressPolicy::Public] {
+                    let verdict = policy.judge(&some_peer(1), &it);
+                    assert_eq!(verdict, Err(Refusal::Undialable), "{odd:?}");
+                }
+            }
+        }
+        for good in ["example.org", "xn--caf-dma.fr", "_dnsaddr.a-b.c."] {
+            assert!(
+                AddressPolicy::Public
+                    .judge(&some_peer(1), &by(good))
+                    .is_ok()
+            );
+            assert!(is_plain(&at(Protocol::Sni(good.to_owned().into()))));
         }
     }
 

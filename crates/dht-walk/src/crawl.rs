@@ -213,8 +213,8 @@ impl Crawl {
         let until = self.ended_at.unwrap_or(self.now);
         CrawlCounts {
             known: self.known.len(),
-            messages: messages + self.budget.spent().messages,
-            elapsed: elapsed + until.saturating_since(self.started_at),
+            messages: messages.saturating_add(self.budget.spent().messages),
+            elapsed: elapsed.saturating_add(until.saturating_since(self.started_at)),
             ..self.counts
         }
     }

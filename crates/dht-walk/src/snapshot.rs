@@ -14,7 +14,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Contacts kept. A table of a network of a million holds 340.
+    /// Contacts kept. A table of a network of a million holds 332.
     pub const CONTACTS_MAX: usize = 1_024;
 
     pub(crate) fn new(mut contacts: Vec<Contact>) -> Self {

@@ -111,7 +111,14 @@ impl Crawl {
     fn learn(&mut self, contact: Contact, brought: &mut usize) {
         if let Some(known) = self.known.get_mut(&contact.peer) {
             let further = Self::ADDRESSES_PER_SOURCE;
-            let (joined, lost) = known.addresses.joined(&contact.addresses, further);
+            let (old, told) = (&known.addresses, &contact.addresses);
+            let (joined, lost) = if known.has_answered {
+                old.joined(told, further)
+            } else {
+                // Whoever told of it first may have filled all places with inventions.
+                let newest: Addresses = told.as_slice().iter().take(further).cloned().collect();
+                newest.joined(old, Addresses::MAX)
+            };
             known.addresses = joined;
             self.refusals.add(Refusal::AddressesFull, lost);
         } else if *brought >= self.config.told_per_source_max {
@@ -159,6 +166,11 @@ impl Crawl {
         let judged = self.judge(contact, self.config.addresses);
         match judged {
             Ok(contact) if !self.known.contains_key(&contact.peer) => {
+                // Its silence may have been our own outage: it is asked again.
+                let fate = match fate {
+                    Fate::Silent => Fate::Waiting,
+                    Fate::Answered | Fate::NotServing | Fate::Waiting => fate,
+                };
                 self.know(contact, fate);
             }
             Ok(_) => self.refusals.add(Refusal::RepeatedContact, 1),

@@ -29,7 +29,7 @@ pub struct CrawlConfig {
     /// How long one request may take, dial included. Default 5 s.
     pub request_timeout: Duration,
     /// Buckets that one peer is asked for, beginning with the farthest. Default 16, enough for
-    /// networks of a million. More lets whoever always tells something new cost more messages, and
+    /// networks of 600,000. More lets whoever always tells something new cost more messages, and
     /// more hashes: a target for bucket `c` takes 2^(c+1).
     pub requests_per_peer_max: u8,
     /// The least time until a peer that failed is asked again. Default 10 s.
@@ -38,7 +38,7 @@ pub struct CrawlConfig {
     /// everybody else was asked, so that an address that a liar told has been mended by others.
     pub strikes_max: u8,
     /// Peers that become known by one peer's word. Default 400: a table of a network of a million
-    /// holds 340. Who invents peers costs twice as many messages, and no more.
+    /// holds 332. Who invents peers costs twice as many messages, and no more.
     pub told_per_source_max: usize,
 }
 

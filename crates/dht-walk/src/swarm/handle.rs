@@ -30,6 +30,9 @@ use super::mirror::Entries;
 /// [`HandleConfig`](super::HandleConfig) has what all handles of a behaviour may have under way at
 /// a time; what is beyond that waits. Whoever drops a future ends its requests.
 ///
+/// Poll what you began: a call that found all places taken waits in line, and others wait behind
+/// it for as long as nobody polls it. To drop it is always sound.
+///
 /// # Who pays
 ///
 /// Requests of a handle are not paid from the budget of the behaviour's own walk: whoever sends

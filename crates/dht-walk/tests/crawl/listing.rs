@@ -83,13 +83,18 @@ fn who_serves_no_dht_is_asked_once() {
 }
 
 #[test]
-fn an_invented_address_is_mended_by_others_before_the_second_try() {
+fn invented_addresses_are_mended_by_others_before_the_second_try() {
     let mut network = Network::new(100);
     let lies: Vec<Contact> = network.some(40, 20);
     let lies = lies
         .iter()
         .enumerate()
-        .map(|(at, it)| contact(&it.peer, 5_000 + at));
+        // As many as are kept of a peer.
+        .map(|(at, it)| {
+            let all = (0..8).map(|of| contact(&it.peer, 5_000 + 8 * at + of));
+            let all = all.flat_map(|it| it.addresses.as_slice().to_vec());
+            Contact::new(it.peer.clone(), all)
+        });
     let lies: Vec<Contact> = lies.collect();
     // The seed is the liar, and tells everybody else of them in the second bucket.
     let seed = network.some(0, 1);

@@ -40,7 +40,7 @@ pub(crate) struct WalkArgs {
     #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) budget: Option<u32>,
     /// End after so long, as in "90s" or "1h" [default: 10m, with --crawl 1h].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = deadline)]
     pub(crate) deadline: Option<Duration>,
     /// Requests without an answer at a time, 1 to 256.
     #[arg(
@@ -78,6 +78,17 @@ pub(crate) struct WalkArgs {
     pub(crate) log: Option<String>,
 }
 
+/// The longest deadline: a clock has no time for some.
+const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    let deadline = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let is_short = deadline <= DEADLINE_MAX;
+    is_short
+        .then_some(deadline)
+        .ok_or_else(|| "a year at the most".to_owned())
+}
+
 /// A part of a whole, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Share(pub(crate) f64);
@@ -107,6 +118,16 @@ impl std::fmt::Display for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deadline_is_a_year_at_the_most() {
+        assert_eq!(deadline("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(deadline("365days"), Ok(DEADLINE_MAX));
+        let refused = Err("a year at the most".to_owned());
+        assert_eq!(deadline("366days"), refused);
+        assert_eq!(deadline("500000000000years"), refused);
+        assert!(deadline("5").is_err());
+    }
 
     #[test]
     fn a_share_is_a_percentage_or_a_fraction() {

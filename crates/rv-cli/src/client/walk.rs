@@ -28,6 +28,10 @@ pub(super) async fn run(args: &WalkArgs, end: oneshot::Receiver<()>) -> Result<(
         addresses = AddressPolicy::Any;
         output::note("all bootstrap addresses are private, so private addresses are taken");
     }
+    if args.resume.is_some() && args.resume == args.graph {
+        let same = anyhow::anyhow!("--resume and --graph name the same file: name two");
+        return Err(Failure::new(Exit::Usage, same));
+    }
     open_files::allow(CONNECTIONS);
     if args.crawl {
         listing::run(args, bootstrap, addresses, end).await

@@ -25,6 +25,14 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // What a link leads to is replaced, not the link; a device or a pipe is written to.
+    let path = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        path => path?,
+    };
+    if path.exists() && !path.is_file() {
+        return fs::write(&path, text);
+    }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -32,7 +40,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     drop(file);
-    fs::rename(&part, path)
+    fs::rename(&part, &path)
 }
 
 /// How far an earlier crawl came; `None` where there is no file.
@@ -47,7 +55,11 @@ pub(super) fn read_state(path: &Path) -> Result<Option<CrawlState>, Failure> {
             let large = anyhow::anyhow!("{name} is too large for the state of a crawl");
             return Err(Failure::new(Exit::Usage, large));
         }
-        Ok(_) => fs::read_to_string(path),
+        Ok(metadata) if !metadata.is_file() => {
+            let other = anyhow::anyhow!("{name} is no file: name another one");
+            return Err(Failure::new(Exit::Usage, other));
+        }
+        Ok(_) => fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) => Err(error),
     };
     let text = match text {

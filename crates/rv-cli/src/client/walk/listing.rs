@@ -8,7 +8,7 @@ use dht_walk::swarm::{Config, Handle};
 use dht_walk::{AddressPolicy, CrawlConfig, CrawlEnd, CrawlEvent, CrawlState};
 use futures::StreamExt as _;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::common::Form;
 use super::graph::{Curve, Graph};
@@ -51,7 +51,10 @@ pub(super) async fn run(
     let troubles = tokio::select! {
         biased;
         Ok(()) = &mut end => None,
-        troubles = node.connect() => Some(troubles?),
+        troubles = timeout(bounds.deadline, node.connect()) => match troubles {
+            Ok(troubles) => Some(troubles?),
+            Err(_) => None,
+        },
     };
     let is_stopped = troubles.is_none();
     let troubles = troubles.unwrap_or_default();
@@ -75,9 +78,11 @@ pub(super) async fn run(
     }
     let path = args.resume.as_deref();
     let followed = crawl.follow(path, end, is_stopped).await;
-    crawl.save(path)?;
+    let saved = crawl.save(path);
     followed?;
-    crawl.tell(args)
+    let told = crawl.tell(args);
+    saved?;
+    told
 }
 
 fn bounds(args: &WalkArgs, addresses: AddressPolicy) -> CrawlConfig {
