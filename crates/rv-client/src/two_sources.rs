@@ -1,7 +1,8 @@
 //! Points and a DHT as two sources of peers.
 //!
 //! What is asked for is a namespace, and who registered there. A [`Discovery`] with a walk fills up
-//! what the points cannot give with peers of a DHT.
+//! what the points cannot give with peers of a DHT. A walk over a libp2p-kad needs the feature
+//! `swarm` of `dht-walk` beside the feature `walk` of this crate.
 
 mod merge;
 
