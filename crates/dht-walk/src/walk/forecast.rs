@@ -14,7 +14,8 @@ pub struct SweepForecast {
     pub messages: u64,
 }
 
-/// What the lookups that ended took.
+/// What the lookups took that found all there was, the last ones above all: a network may have
+/// grown since the first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LookupCosts {
     ended: f64,
@@ -23,11 +24,14 @@ pub(super) struct LookupCosts {
 }
 
 impl LookupCosts {
+    /// How much less a lookup counts with each further one: half as much after 14.
+    const FADE: f64 = 0.95;
+
     pub(super) fn add(&mut self, requests: u32) {
         let requests = f64::from(requests);
-        self.ended += 1.0;
-        self.requests += requests;
-        self.squares += requests * requests;
+        self.ended = self.ended * Self::FADE + 1.0;
+        self.requests = self.requests * Self::FADE + requests;
+        self.squares = self.squares * Self::FADE + requests * requests;
     }
 
     /// What `lookups` more of them take: the mean, and two standard deviations of the sum above it.
@@ -70,8 +74,18 @@ mod tests {
             costs
         };
         assert_eq!(costs(&[]).most(4.0), None);
-        assert_eq!(costs(&[20, 20]).most(4.0), Some(80.0));
-        // A deviation of 5 each, so 10 of four.
-        assert_eq!(costs(&[15, 25]).most(4.0), Some(100.0));
+        let most = |of: &[u32]| costs(of).most(4.0).expect("some ended");
+        assert!((most(&[20, 20]) - 80.0).abs() < 1e-6);
+        // A deviation of 5 each, so twice 10 for four; the later one counts a little more.
+        assert!((most(&[15, 25]) - 100.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn what_lookups_took_in_a_network_that_has_grown_fades() {
+        let mut costs = LookupCosts::default();
+        (0..30).for_each(|_| costs.add(5));
+        (0..100).for_each(|_| costs.add(20));
+        let most = costs.most(10.0).expect("some ended");
+        assert!((200.0..210.0).contains(&most), "{most}");
     }
 }

@@ -388,7 +388,9 @@ impl Walk {
     }
 
     fn lookup_ended(&mut self, now: Time, report: LookupReport) {
-        self.lookup_costs.add(report.requests);
+        if matches!(report.end, LookupEnd::Converged | LookupEnd::Exhausted) {
+            self.lookup_costs.add(report.requests);
+        }
         let Some(round) = &mut self.round else {
             return;
         };
