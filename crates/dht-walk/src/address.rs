@@ -6,7 +6,6 @@ use std::num::NonZeroU64;
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
-#[cfg(feature = "driver")]
 use crate::peer::{Contact, Peer};
 use crate::refusal::Refusal;
 
@@ -43,29 +42,40 @@ pub(crate) fn is_plain(address: &Multiaddr) -> bool {
 }
 
 impl AddressPolicy {
-    /// The contact with those of its addresses that are wanted, as they are kept.
+    /// The contact with those of its addresses that are wanted, as they are kept. `refused` is told
+    /// why each of the others is not.
     ///
     /// # Errors
     ///
     /// When it is `local`, or none of its addresses is wanted.
-    #[cfg(feature = "driver")]
-    pub(crate) fn keep(self, local: &Peer, contact: &Contact) -> Result<Contact, Refusal> {
-        if contact.peer == *local {
+    pub(crate) fn keep(
+        self,
+        local: &Peer,
+        contact: &Contact,
+        mut refused: impl FnMut(Refusal),
+    ) -> Result<Contact, Refusal> {
+        let (peer, told) = (&contact.peer, &contact.addresses);
+        if peer == local {
             return Err(Refusal::OwnId);
         }
-        let peer = contact.peer.id();
-        let mut why = Refusal::NoAddress;
-        let mut addresses = Vec::new();
-        for address in contact.addresses.as_slice() {
-            match self.judge(&peer, address) {
-                Ok(address) => addresses.push(address),
-                Err(refusal) => why = refusal,
-            }
+        if told.is_empty() {
+            return Err(Refusal::NoAddress);
         }
-        if addresses.is_empty() {
-            return Err(why);
+        if told.is_plain() {
+            return Ok(contact.clone());
         }
-        Ok(Contact::new(contact.peer.clone(), addresses))
+        let id = peer.id();
+        let judged = told.as_slice().iter().map(|it| self.judge(&id, it));
+        let kept = judged.filter_map(|it| it.map_err(&mut refused).ok());
+        let kept: Vec<Multiaddr> = kept.collect();
+        if kept.is_empty() {
+            return Err(Refusal::NoAddress);
+        }
+        // Who tells the same ones again is known by their being the same in memory.
+        if kept == told.as_slice() {
+            return Ok(contact.clone());
+        }
+        Ok(Contact::new(peer.clone(), kept))
     }
 
     /// The address as it is kept, without the peer's own id at its end.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::address::{AddressPolicy, is_plain};
+use crate::address::AddressPolicy;
 use crate::key::Cpl;
 use crate::output::{Failure, RequestId};
 use crate::peer::{Addresses, Contact, Peer};
@@ -180,29 +180,7 @@ impl Crawl {
 
     /// The contact as it is kept, addresses that are not wanted left out.
     fn judge(&mut self, contact: &Contact, policy: AddressPolicy) -> Result<Contact, Refusal> {
-        let (peer, told) = (&contact.peer, contact.addresses.as_slice());
-        if *peer == self.local {
-            return Err(Refusal::OwnId);
-        }
-        if told.is_empty() {
-            return Err(Refusal::NoAddress);
-        }
-        if told.iter().all(is_plain) {
-            return Ok(contact.clone());
-        }
-        let id = peer.id();
-        let mut wanted = Vec::with_capacity(told.len());
-        for address in told {
-            match policy.judge(&id, address) {
-                Ok(address) => wanted.push(address),
-                Err(refusal) => self.refusals.add(refusal, 1),
-            }
-        }
-        let addresses: Addresses = wanted.into_iter().collect();
-        let peer = peer.clone();
-        match addresses.is_empty() {
-            true => Err(Refusal::NoAddress),
-            false => Ok(Contact { peer, addresses }),
-        }
+        let refusals = &mut self.refusals;
+        policy.keep(&self.local, contact, |why| refusals.add(why, 1))
     }
 }

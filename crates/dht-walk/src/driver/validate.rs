@@ -11,9 +11,10 @@ pub(super) fn validate(
     local: &Peer,
     contact: &Contact,
 ) -> Result<Contact, PeerValidationError> {
-    let kept = policy.keep(local, contact);
+    let mut last = None;
+    let kept = policy.keep(local, contact, |why| last = Some(why));
     kept.map_err(|refusal| PeerValidationError {
         peer: contact.peer.id(),
-        refusal,
+        refusal: last.unwrap_or(refusal),
     })
 }

@@ -236,7 +236,8 @@ impl Desk {
         };
         let (policy, local) = (self.addresses, &self.local);
         let told = told.iter().take(self.bucket_size);
-        let told: Vec<Contact> = told.filter_map(|it| policy.keep(local, it).ok()).collect();
+        let told = told.filter_map(|it| policy.keep(local, it, |_| ()).ok());
+        let told: Vec<Contact> = told.collect();
         for contact in &told {
             if running.heard.len() < Progress::PEERS_MAX {
                 let heard = running.heard.entry(contact.peer.clone());

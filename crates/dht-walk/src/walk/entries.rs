@@ -102,40 +102,12 @@ impl Walk {
 
     /// The contact as it is kept, addresses that are not wanted left out.
     pub(super) fn judge(&mut self, contact: &Contact) -> Result<Contact, Refusal> {
-        let (peer, told) = (&contact.peer, &contact.addresses);
-        if *peer == self.local {
-            return Err(Refusal::OwnId);
-        }
-        if (told.is_plain() && !told.is_empty()) || self.is_known(contact) {
+        let told = &contact.addresses;
+        if (told.is_empty() || !told.is_plain()) && self.is_known(contact) {
             return Ok(contact.clone());
         }
-        if told.is_empty() {
-            return Err(Refusal::NoAddress);
-        }
-        let (id, policy) = (peer.id(), self.config.addresses);
-        let judged = told.as_slice().iter().map(|it| policy.judge(&id, it));
-        let judged: Vec<_> = judged.collect();
-        let mut why = None;
-        for refusal in judged.iter().filter_map(|it| it.as_ref().err()) {
-            self.refusals.add(*refusal, 1);
-            why = Some(*refusal);
-        }
-        let is_changed = judged
-            .iter()
-            .zip(told.as_slice())
-            .any(|(it, was)| it.as_ref() != Ok(was));
-        if !is_changed {
-            return Ok(contact.clone());
-        }
-        let addresses: Addresses = judged.into_iter().flatten().collect();
-        match why {
-            // Counted already, once for each address.
-            Some(_) if addresses.is_empty() => Err(Refusal::NoAddress),
-            Some(_) | None => Ok(Contact {
-                peer: contact.peer.clone(),
-                addresses,
-            }),
-        }
+        let (policy, refusals) = (self.config.addresses, &mut self.refusals);
+        policy.keep(&self.local, contact, |why| refusals.add(why, 1))
     }
 
     /// Whether the contact is an entry with these very addresses: nothing is to be learnt of it.
